@@ -1,0 +1,10 @@
+"""Flask-OTP-Auth: sign in with a one-time code sent by SMS or email."""
+
+from .exceptions import ConfigurationError as ConfigurationError
+from .exceptions import OtpAuthError as OtpAuthError
+from .exceptions import RequestError as RequestError
+from .exceptions import SecurityWarning as SecurityWarning
+from .extension import FlaskOtpAuth as FlaskOtpAuth
+from .types import InitiateResult as InitiateResult
+from .types import Session as Session
+from .types import VerifyResult as VerifyResult

@@ -1,0 +1,212 @@
+"""Every error and warning of the package, with the answer each one gives over HTTP.
+
+* OtpAuthError
+  x ConfigurationError (a ValueError)
+    + HandlerSignatureError (a TypeError)
+    + MissingHandlerError (500)
+  x RequestError (a werkzeug HTTPException)
+    + InvalidRequest 400
+      - InvalidIdentifier
+    + SessionAlreadyVerified 400
+    + SessionExpired 403
+    + SessionNotFound 404
+    + PayloadTooLarge 413
+    + UnsupportedMediaType 415
+    + InternalError 500
+      - SendFailed
+      - AuthenticationFailed
+    + ServiceUnavailable 503
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from werkzeug.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+Fields = Mapping[str, Sequence[str]]
+
+
+class SecurityWarning(UserWarning):
+    """A setting that works and makes guessing or misuse easier than the default does."""
+
+
+class OtpAuthError(Exception):
+    """Base of every error that this package raises."""
+
+    @cached_property
+    def id(self) -> str:
+        """A UUID that stands both in the answer to the client and in the log."""
+        return str(uuid.uuid4())
+
+
+class ConfigurationError(OtpAuthError, ValueError):
+    """An option is missing, unknown or out of its bounds.
+
+    :param key: the name in ``app.config``, or of the argument, that has to change.
+    :param fault: what is wrong with it and which values are allowed; never a secret.
+    """
+
+    def __init__(self, key: str, fault: str) -> None:
+        super().__init__(f"{key} {fault}")
+        #: The name of the option.
+        self.key = key
+
+
+class HandlerSignatureError(ConfigurationError, TypeError):
+    """A function given to a handler decorator cannot be called as a handler."""
+
+
+class RequestError(HTTPException, OtpAuthError):
+    """A request that gets an error answer; in Python the same is raised.
+
+    Flask turns it into an answer of its status also in the host's own views.
+
+    :param detail: the text for the client; the class has a default.
+    :param retry_after: seconds after which the same request may succeed, if time heals it.
+    :param fields: messages by member of the body, without the submitted values.
+    """
+
+    #: HTTP status.
+    code: int = 500
+    #: The ``error.code`` of the answer.
+    error_code: ClassVar[str]
+    #: The ``data.status`` of the answer, for the outcomes that are data and no error object.
+    data_status: ClassVar[str | None] = None
+    #: The text for the client.
+    detail: str = ""
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        retry_after: float | None = None,
+        fields: Fields | None = None,
+    ) -> None:
+        if detail is not None:
+            self.detail = detail
+        #: Whole seconds, rounded up, or ``None`` where waiting does not help.
+        self.retry_after = None if retry_after is None else max(1, math.ceil(retry_after))
+        #: Messages by member of the body.
+        self.fields = fields
+        super().__init__(self.detail)
+
+    def __str__(self) -> str:
+        return self.detail
+
+    def get_headers(
+        self,
+        environ: WSGIEnvironment | None = None,
+        scope: dict[str, Any] | None = None,
+    ) -> list[tuple[str, str]]:
+        """Add ``Retry-After`` to the headers that Werkzeug gives the answer."""
+        headers = list(super().get_headers(environ, scope))
+        if self.retry_after is not None:
+            headers.append(("Retry-After", str(self.retry_after)))
+        return headers
+
+
+class InvalidRequest(RequestError):
+    """The body is no JSON object, or a member of it is missing, unknown or out of bounds."""
+
+    code = 400
+    error_code = "badRequest"
+    detail = "The request is not valid"
+
+
+class InvalidIdentifier(InvalidRequest):
+    """The phone number or email address does not have an accepted form."""
+
+    error_code = "invalidIdentifier"
+
+
+class SessionAlreadyVerified(RequestError):
+    """The session has been used up by a right code before."""
+
+    code = 400
+    error_code = "alreadyVerified"
+    detail = "Session already verified"
+
+
+class SessionNotFound(RequestError):
+    """There is no such session, or it is no longer pending."""
+
+    code = 404
+    error_code = "notFound"
+    data_status = "not_found"
+    detail = "Session not found or expired"
+
+
+class SessionExpired(RequestError):
+    """The lifetime of the session's codes is over."""
+
+    code = 403
+    error_code = "expired"
+    data_status = "expired"
+    detail = "Verification code has expired"
+
+
+class PayloadTooLarge(RequestError):
+    """The body is larger than a request of this package can be."""
+
+    code = 413
+    error_code = "payloadTooLarge"
+    detail = "The request body is too large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not declared as JSON in UTF-8."""
+
+    code = 415
+    error_code = "unsupportedMediaType"
+    detail = "Content-Type must be application/json in UTF-8"
+
+
+class InternalError(RequestError):
+    """Something failed on our side; the log has the reason under the same ``id``."""
+
+    code = 500
+    error_code = "internalServerError"
+    detail = "Internal server error"
+
+
+class SendFailed(InternalError):
+    """The sender returned no true value or raised; its session cannot be verified."""
+
+    detail = "Failed to send verification code"
+
+
+class AuthenticationFailed(InternalError):
+    """A handler failed after the right code; the session is used up all the same."""
+
+    detail = "Failed to complete authentication"
+
+
+class ServiceUnavailable(RequestError):
+    """The database did not answer within ``OTP_AUTH_DB_TIMEOUT``."""
+
+    code = 503
+    error_code = "serviceUnavailable"
+    detail = "Service temporarily unavailable"
+
+
+class MissingHandlerError(ConfigurationError, InternalError):
+    """A request came before ``send_code_handler`` and ``get_user_handler`` were registered."""
+
+    def __init__(self, decorator: str) -> None:
+        InternalError.__init__(self)
+        self.key = decorator
+        self._fault = (
+            f"no function is registered with @otp.{decorator}; "
+            "register one before the first request"
+        )
+
+    def __str__(self) -> str:
+        return self._fault

@@ -1,0 +1,138 @@
+"""The host's functions: check that they can be called, keep them, call them."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import current_app
+
+from .exceptions import HandlerSignatureError, MissingHandlerError
+from .types import (
+    AuthResult,
+    GetUserHandler,
+    Method,
+    Payload,
+    SendCodeHandler,
+    VerifySuccessHandler,
+)
+
+_log = logging.getLogger("flask_otp_auth")
+
+
+class Handlers:
+    """The functions that a host registered with the decorators of FlaskOtpAuth."""
+
+    def __init__(self) -> None:
+        self._send_code: SendCodeHandler | None = None
+        self._get_user: GetUserHandler | None = None
+        self._verify_success: VerifySuccessHandler | None = None
+
+    def set_send_code(self, function: SendCodeHandler) -> None:
+        """Keep the sender."""
+        check_signature("send_code_handler", function, "code, identifier, method, payload")
+        self._send_code = function
+
+    def set_get_user(self, function: GetUserHandler) -> None:
+        """Keep the function that finds a user."""
+        check_signature("get_user_handler", function, "identifier, method, payload")
+        self._get_user = function
+
+    def set_verify_success(self, function: VerifySuccessHandler) -> None:
+        """Keep the function that signs a user in."""
+        check_signature("verify_success_handler", function, "user, identifier, method, payload")
+        self._verify_success = function
+
+    @property
+    def makes_own_tokens(self) -> bool:
+        """Whether the host registered a ``verify_success_handler``."""
+        return self._verify_success is not None
+
+    def require(self) -> None:
+        """Refuse to go on without the two required functions.
+
+        :raises MissingHandlerError: names the decorator; the same text is in the log.
+        """
+        for decorator, function in (
+            ("send_code_handler", self._send_code),
+            ("get_user_handler", self._get_user),
+        ):
+            if function is None:
+                missing = MissingHandlerError(decorator)
+                _log.error("configuration: %s [error %s]", missing, missing.id)
+                raise missing
+
+    def send_code(
+        self, code: str, identifier: str, method: Method, payload: Payload | None
+    ) -> bool:
+        """Hand a code to the host's sender; whatever is not a true value has failed."""
+        return bool(_call(self._send_code, code, identifier, method, payload))
+
+    def get_user(self, identifier: str, method: Method, payload: Payload | None) -> Any:
+        """Ask the host for the user of an identifier; ``None`` if there is none."""
+        user = _call(self._get_user, identifier, method, payload)
+        return None if user is False else user
+
+    def verify_success(
+        self, user: Any, identifier: str, method: Method, payload: Payload | None
+    ) -> AuthResult:
+        """Ask the host to sign a user in.
+
+        :raises TypeError: the answer is no mapping with a token.
+        """
+        answer = _call(self._verify_success, user, identifier, method, payload)
+        if not isinstance(answer, Mapping):
+            raise TypeError(
+                "verify_success_handler must return {'user': ..., 'token': ...}, "
+                f"not a {type(answer).__name__}"
+            )
+        token = answer.get("token")
+        if not isinstance(token, str) or not token:
+            raise TypeError("verify_success_handler must return a 'token' that is a filled str")
+        return AuthResult(user=answer.get("user"), token=token)
+
+
+def check_signature(decorator: str, function: object, parameters: str) -> None:
+    """Refuse a function that a call with *parameters* would fail on.
+
+    :raises HandlerSignatureError: it is not callable, or takes other arguments.
+    """
+    name = getattr(function, "__qualname__", repr(type(function)))
+    if not callable(function):
+        raise HandlerSignatureError(decorator, f"needs a function ({parameters}), got {name}")
+    try:
+        inspect.signature(function).bind(*parameters.split(", "))
+    except TypeError:
+        raise HandlerSignatureError(
+            decorator, f"calls its function as ({parameters}); {name} does not take these"
+        ) from None
+    except ValueError:
+        pass  # some builtins have no signature to look at
+    if _is_async(function) and importlib.util.find_spec("asgiref") is None:
+        raise HandlerSignatureError(
+            decorator, f"got the async function {name}, which needs: pip install 'flask[async]'"
+        )
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
+
+
+def _call(function: Callable[..., Any] | None, *args: Any) -> Any:
+    if function is None:  # require() has been asked before
+        raise RuntimeError("no handler is registered")
+    answer = current_app.ensure_sync(function)(*args)
+    # A coroutine is a true value: taken for an answer it would be a code "sent" that never left.
+    return _finish(answer) if inspect.isawaitable(answer) else answer
+
+
+def _finish(awaitable: Any) -> Any:
+    async def wait() -> Any:
+        return await awaitable
+
+    return current_app.async_to_sync(wait)()

@@ -1,0 +1,90 @@
+"""Phone numbers and email addresses: validate, normalise, mask."""
+
+from __future__ import annotations
+
+import re
+
+from email_validator import EmailNotValidError, validate_email
+
+from .exceptions import InvalidIdentifier
+from .types import Method
+
+_PHONE = re.compile(r"\+?[0-9 ()\-]{7,20}")
+_PUNCTUATION = str.maketrans("", "", " ()-")
+# A national trunk zero is written in brackets right after a country code of one to three digits.
+_TRUNK_ZERO = re.compile(r"((?:\+|00)[ -]*[1-9](?:[ -]*[0-9]){0,2}[ -]*)\(0\)")
+_NORMALISED = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{7,15}")
+_EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+
+
+def normalise(identifier: str, method: Method, region: str | None = None) -> str:
+    """Validate *identifier* and return the one form that is stored, limited and sent to.
+
+    :param identifier: what the client sent.
+    :param method: ``"sms"`` for a phone number, ``"email"`` for an email address.
+    :param region: ISO 3166-1 code of the country that national phone numbers belong to; with it
+        the result is E.164, without it a national number stays national.
+    :raises InvalidIdentifier: the form is not accepted.
+    """
+    return normalise_email(identifier) if method == "email" else normalise_phone(identifier, region)
+
+
+def normalise_phone(number: str, region: str | None = None) -> str:
+    """Return a phone number as ``+`` and digits, or as digits alone if it is national."""
+    if not 8 <= len(number) <= 20 or not _PHONE.fullmatch(number):
+        raise _invalid_phone()
+    digits = _TRUNK_ZERO.sub(r"\1", number).translate(_PUNCTUATION)
+    if digits.startswith("00"):
+        digits = "+" + digits[2:]
+    if not _NORMALISED.fullmatch(digits):
+        raise _invalid_phone()
+    return digits if region is None else _e164(digits, region)
+
+
+def _e164(number: str, region: str) -> str:
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        raise _invalid_phone() from None
+    if not phonenumbers.is_possible_number(parsed):
+        raise _invalid_phone()
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normalise_email(address: str) -> str:
+    """Return an email address in lower case; an international domain must come as punycode.
+
+    Only ASCII is accepted, so that two addresses which look alike cannot both be accounts.
+    """
+    address = address.strip(" \t")
+    if len(address) > _EMAIL_MAX or not address.isascii():
+        raise _invalid_email()
+    try:
+        valid = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
+        raise _invalid_email() from None
+    if valid.ascii_email is None:
+        raise _invalid_email()
+    return valid.ascii_email.lower()
+
+
+def mask(identifier: str) -> str:
+    """Return a form for logs that tells accounts apart and reaches nobody.
+
+    ``+467*****67``, ``u***@example.com``.
+    """
+    local, at, domain = identifier.partition("@")
+    if at:
+        return f"{local[:1]}***@{domain}"
+    shown = identifier[:4] if identifier.startswith("+") else identifier[:3]
+    return f"{shown if len(identifier) > 8 else ''}*****{identifier[-2:]}"
+
+
+def _invalid_phone() -> InvalidIdentifier:
+    return InvalidIdentifier("Invalid phone number format")
+
+
+def _invalid_email() -> InvalidIdentifier:
+    return InvalidIdentifier("Invalid email address format")

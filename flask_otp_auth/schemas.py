@@ -1,0 +1,236 @@
+"""Marshmallow schemas of requests and answers, and the strict reading and writing of JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import json
+import math
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from bson import Decimal128, ObjectId
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from .codes import normalise
+from .exceptions import InvalidRequest
+from .types import InitiateResult, Method, VerifyResult
+
+_PAYLOAD_BYTES = 2048
+_PAYLOAD_LEVELS = 5
+_PAYLOAD_MEMBERS = 32
+_PAYLOAD_VALUES = 256
+_NAME_LENGTH = 64
+_INT64 = 2**63
+
+
+def _no_surrogates(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("Not valid Unicode.") from None
+
+
+def _not_blank_code(value: str) -> None:
+    if not normalise(value):
+        raise ValidationError("Must not be empty.")
+
+
+def _check_names(names: Collection[object]) -> None:
+    if len(names) > _PAYLOAD_MEMBERS:
+        raise ValidationError(f"Objects must not have over {_PAYLOAD_MEMBERS} members.")
+    for name in names:
+        _check_name(name)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise ValidationError("Member names must be strings.")
+    _no_surrogates(name)
+    if not 1 <= len(name) <= _NAME_LENGTH:
+        raise ValidationError(f"Member names must have 1 to {_NAME_LENGTH} characters.")
+    if name == "__proto__" or any(character in name for character in "$.\0"):
+        raise ValidationError("Member names must not be __proto__ or have $, . or NUL in them.")
+
+
+def _check_scalar(value: object) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        _no_surrogates(value)
+    elif isinstance(value, int):
+        if not -_INT64 <= value < _INT64:
+            raise ValidationError("Integers must fit in 64 bits.")
+    elif not (isinstance(value, float) and math.isfinite(value)):
+        raise ValidationError("Only JSON values are allowed.")
+
+
+def check_payload(payload: object) -> None:
+    """Check a payload against the bounds that keep it cheap to store and harmless to query.
+
+    :raises ValidationError: a bound is passed; the message does not hold the value.
+    """
+    if not isinstance(payload, dict):
+        raise ValidationError("Must be an object.")
+    values = 0
+    level: list[object] = [payload]
+    for depth in range(_PAYLOAD_LEVELS + 1):
+        children: list[object] = []
+        for value in level:
+            if not isinstance(value, dict | list):
+                _check_scalar(value)
+                continue
+            if depth == _PAYLOAD_LEVELS:
+                raise ValidationError(f"Must not be deeper than {_PAYLOAD_LEVELS} levels.")
+            if isinstance(value, dict):
+                _check_names(value)
+            values += len(value)
+            if values > _PAYLOAD_VALUES:
+                raise ValidationError(f"Must not have over {_PAYLOAD_VALUES} values.")
+            children.extend(value.values() if isinstance(value, dict) else value)
+        level = children
+    if (
+        len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+        > _PAYLOAD_BYTES
+    ):
+        raise ValidationError(f"Must not be over {_PAYLOAD_BYTES} bytes of JSON.")
+
+
+class _Request(Schema):
+    class Meta(Schema.Meta):
+        unknown = RAISE
+
+
+class InitiateRequest(_Request):
+    """The body of ``POST /initiate``; identifiers are judged by their own module."""
+
+    identifier = fields.String(required=True, validate=_no_surrogates)
+    method = fields.String(required=True)
+    payload = fields.Raw(allow_none=True, load_default=None, validate=check_payload)
+
+
+class VerifyRequest(_Request):
+    """The body of ``POST /verify``."""
+
+    session_id = fields.String(
+        required=True,
+        data_key="sessionId",
+        validate=[validate.Length(1, 128), _no_surrogates],
+    )
+    code = fields.String(
+        required=True, validate=[validate.Length(1, 64), _no_surrogates, _not_blank_code]
+    )
+
+
+class InitiateAnswer(Schema):
+    """``data`` of a started session."""
+
+    session_id = fields.String(data_key="sessionId")
+    expires_at = fields.Function(lambda result: iso8601(result.expires_at), data_key="expiresAt")
+    ttl = fields.Integer()
+
+
+_initiate_answer = InitiateAnswer()
+verify_request = VerifyRequest()
+
+
+def initiate_request(methods: Sequence[Method]) -> InitiateRequest:
+    """Return the schema of ``/initiate`` for an application that offers *methods*."""
+    schema = InitiateRequest()
+    schema.fields["method"].validators.append(
+        validate.OneOf(methods, error="Must be one of: {choices}.")
+    )
+    return schema
+
+
+def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Check *data* and return its members under their Python names.
+
+    :raises InvalidRequest: with the messages by member, without the submitted values.
+    """
+    try:
+        return dict(schema.load(data))
+    except ValidationError as error:
+        messages = error.messages_dict
+    raise InvalidRequest(fields=messages)
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """Parse one strict JSON object: UTF-8 without BOM, no duplicate members, no NaN.
+
+    :raises InvalidRequest: it is anything else.
+    """
+    try:
+        value = json.loads(
+            body.decode(), object_pairs_hook=_unique_members, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidRequest("The request body is not a valid JSON object")
+    return value
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate member")
+    return members
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def dump_initiate(result: InitiateResult) -> dict[str, Any]:
+    """Return ``data`` of the answer to ``/initiate``."""
+    return dict(_initiate_answer.dump(result))
+
+
+def dump_verify(result: VerifyResult) -> dict[str, Any]:
+    """Return ``data`` of the answer to ``/verify``."""
+    data: dict[str, Any] = {"status": result.status}
+    if result.status == "success":
+        data |= {"token": result.token, "user": result.user}
+        if result.refresh_token is not None:
+            data["refreshToken"] = result.refresh_token
+        return data
+    data["message"] = result.message
+    if result.remaining_attempts is not None:
+        data["remainingAttempts"] = result.remaining_attempts
+    return data
+
+
+def write_json(value: Any) -> str:
+    """Return *value* as JSON that any client reads, whatever JSON provider the host has.
+
+    :raises TypeError: something in it has no JSON form.
+    :raises ValueError: it holds NaN, an infinity or itself.
+    """
+    return json.dumps(value, default=_json_form, allow_nan=False, separators=(",", ":"))
+
+
+def _json_form(value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return iso8601(value)
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, ObjectId | uuid.UUID | decimal.Decimal | Decimal128):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+def iso8601(time: dt.datetime) -> str:
+    """Return a time as ISO 8601, in milliseconds where that is exact; a naive one is UTC."""
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=dt.UTC)
+    unit = "microseconds" if time.microsecond % 1000 else "milliseconds"
+    return time.isoformat(timespec=unit).replace("+00:00", "Z")

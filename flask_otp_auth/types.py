@@ -1,0 +1,100 @@
+"""The typed values that go in and out of the extension."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Method = Literal["sms", "email"]
+SessionStatus = Literal["pending", "verified", "locked", "expired"]
+VerifyStatus = Literal["success", "invalid_code", "expired", "locked", "not_found"]
+Payload = dict[str, Any]
+
+SendCodeHandler = Callable[[str, str, Method, Payload | None], bool | Awaitable[bool]]
+GetUserHandler = Callable[[str, Method, Payload | None], Any]
+VerifySuccessHandler = Callable[[Any, str, Method, Payload | None], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InitiateResult:
+    """A session whose code was handed to the sender.
+
+    :param session_id: 32 lower-case hexadecimal digits.
+    :param expires_at: the UTC time, in whole milliseconds, at which the code stops to be right.
+    :param ttl: seconds from now to ``expires_at``.
+    """
+
+    session_id: str
+    expires_at: datetime
+    ttl: int
+
+    def __repr__(self) -> str:
+        return f"InitiateResult(session_id='{self.session_id[:8]}...', ttl={self.ttl})"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """What became of a typed code.
+
+    :param status: the outcome; ``token`` and ``user`` are set for ``"success"`` only.
+    :param token: the access token.
+    :param refresh_token: the refresh token, with ``OTP_AUTH_REFRESH_TOKEN`` only.
+    :param user: what the ``verify_success_handler`` gave as user, else ``{"id": ...}``.
+    :param remaining_attempts: tries left, for ``"invalid_code"`` and ``"locked"``.
+    :param message: the text for the person who typed the code; ``None`` for ``"success"``.
+    """
+
+    status: VerifyStatus
+    message: str | None = None
+    token: str | None = None
+    refresh_token: str | None = None
+    user: Any = None
+    remaining_attempts: int | None = None
+
+    def __repr__(self) -> str:
+        return f"VerifyResult(status={self.status!r}, remaining_attempts={self.remaining_attempts})"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A stored session, without anything that helps to guess its code.
+
+    :param session_id: 32 lower-case hexadecimal digits.
+    :param identifier: the normalised phone number or email address.
+    :param method: how the code was sent.
+    :param status: ``"pending"``, ``"verified"``, ``"locked"`` or ``"expired"``.
+    :param attempts: wrong codes so far.
+    :param max_attempts: wrong codes at which the session locks.
+    :param created_at: UTC.
+    :param expires_at: UTC; a code is right strictly before it.
+    :param verified_at: UTC, or ``None``.
+    :param payload: what the client sent along, or ``None``.
+    """
+
+    session_id: str
+    identifier: str
+    method: Method
+    status: SessionStatus
+    attempts: int
+    max_attempts: int
+    created_at: datetime
+    expires_at: datetime
+    verified_at: datetime | None
+    payload: Payload | None
+
+    def __repr__(self) -> str:
+        return f"Session(session_id='{self.session_id[:8]}...', status={self.status!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthResult:
+    """What signing in gives: from the host's ``verify_success_handler``, or our default."""
+
+    user: Any
+    token: str
+    refresh_token: str | None = None
+
+    def __repr__(self) -> str:
+        return "AuthResult(...)"
