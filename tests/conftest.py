@@ -1,0 +1,160 @@
+"""A real mongod for the whole run, and an application with its outbox for each test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_pymongo import PyMongo
+from local_mongod import LocalMongod
+from pymongo import MongoClient
+from pymongo.collection import Collection
+
+from flask_otp_auth import FlaskOtpAuth
+
+SECRET_KEY = "a secret key for tests, over 32 bytes long"
+NOW = datetime(2026, 1, 2, 12, 30, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[str]:
+    """The address of a real MongoDB: the one of MONGO_URI, or our own for this run."""
+    given = os.environ.get("MONGO_URI")
+    if given:
+        yield given
+        return
+    with LocalMongod() as mongod:
+        yield mongod.uri("")
+
+
+def with_database(uri: str, name: str) -> str:
+    """Return the URI of another database of the same server."""
+    return urlsplit(uri)._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture
+def mongo_uri(mongo_server: str) -> Iterator[str]:
+    """A database of its own for one test, dropped afterwards."""
+    name = f"otp_test_{uuid.uuid4().hex[:12]}"
+    yield with_database(mongo_server, name)
+    with MongoClient(mongo_server) as client:
+        client.drop_database(name)
+
+
+@dataclass
+class Sent:
+    """One message of the outbox."""
+
+    code: str
+    identifier: str
+    method: str
+    payload: dict[str, Any] | None
+
+
+@dataclass
+class World:
+    """An application under test and all that its handlers saw."""
+
+    app: Flask
+    otp: FlaskOtpAuth
+    mongo: PyMongo
+    outbox: list[Sent] = field(default_factory=list)
+    users: dict[str, Any] = field(default_factory=dict)
+    lookups: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    @property
+    def client(self) -> FlaskClient:
+        return self.app.test_client()
+
+    @property
+    def sessions(self) -> Collection[dict[str, Any]]:
+        assert self.mongo.db is not None
+        return self.mongo.db[self.app.config.get("OTP_AUTH_COLLECTION", "otp_sessions")]
+
+    def initiate(self, identifier: str = "+46701234567", method: str = "sms", **body: Any) -> str:
+        """Start a session over HTTP and return its id."""
+        answer = self.client.post(
+            "/otp/initiate", json={"identifier": identifier, "method": method, **body}
+        )
+        assert answer.status_code == 200, answer.text
+        return str(answer.json["data"]["sessionId"])
+
+    def verify(self, session_id: str, code: str) -> Any:
+        """Try a code over HTTP and return the answer."""
+        return self.client.post("/otp/verify", json={"sessionId": session_id, "code": code})
+
+    @property
+    def code(self) -> str:
+        """The code that was sent last."""
+        return self.outbox[-1].code
+
+    @property
+    def wrong_code(self) -> str:
+        """A code of the right form that was not sent last."""
+        return f"{(int(self.code) + 1) % 10 ** len(self.code):0{len(self.code)}d}"
+
+
+MakeWorld = Callable[..., World]
+
+
+@pytest.fixture
+def make_world(mongo_uri: str) -> Iterator[MakeWorld]:
+    """Build applications: ``make_world(CODE_LENGTH=4)`` sets ``OTP_AUTH_CODE_LENGTH``.
+
+    Keys that are written with another prefix, such as ``JWT_TOKEN_LOCATION``, go in through
+    ``config={...}``. ``handlers=False`` leaves the handlers out.
+    """
+    worlds: list[World] = []
+
+    def make(
+        *, config: dict[str, Any] | None = None, handlers: bool = True, **options: Any
+    ) -> World:
+        app = Flask("world")
+        app.config.update(SECRET_KEY=SECRET_KEY, MONGO_URI=mongo_uri)
+        app.config.update(config or {})
+        app.config.update({f"OTP_AUTH_{key}": value for key, value in options.items()})
+        mongo = PyMongo(app)
+        otp = FlaskOtpAuth()
+        world = World(app, otp, mongo)
+        worlds.append(world)
+        otp.init_app(app, mongo=mongo)
+        if handlers:
+
+            @otp.send_code_handler
+            def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+                world.outbox.append(Sent(code, identifier, method, payload))
+                return True
+
+            @otp.get_user_handler
+            def get_user(identifier: str, method: str, payload: Any) -> Any:
+                world.lookups.append((identifier, method, payload))
+                return world.users.get(identifier, {"id": f"user of {identifier}"})
+
+        return world
+
+    yield make
+    for world in worlds:
+        assert world.mongo.cx is not None
+        world.mongo.cx.close()
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    """An application with the default options."""
+    return make_world()
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """A clock that stands at NOW until a test moves it."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
