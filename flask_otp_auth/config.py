@@ -85,7 +85,7 @@ def _collection(value: Any) -> str:
 def _url_prefix(value: Any) -> str:
     if not isinstance(value, str):
         raise _NotAllowedError(f"is a {type(value).__name__}")
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", value):
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
         raise _NotAllowedError(f"is {value!r}")
     return value.rstrip("/")
 

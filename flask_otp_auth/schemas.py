@@ -136,13 +136,12 @@ _initiate_answer = InitiateAnswer()
 verify_request = VerifyRequest()
 
 
-def initiate_request(methods: Sequence[Method]) -> InitiateRequest:
+def initiate_request(methods: Sequence[Method]) -> Schema:
     """Return the schema of ``/initiate`` for an application that offers *methods*."""
-    schema = InitiateRequest()
-    schema.fields["method"].validators.append(
-        validate.OneOf(methods, error="Must be one of: {choices}.")
+    method = fields.String(
+        required=True, validate=validate.OneOf(methods, error="Must be one of: {choices}.")
     )
-    return schema
+    return InitiateRequest.from_dict({"method": method}, name="InitiateRequest")()
 
 
 def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
