@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import math
-import re
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
+from limits import RateLimitItem
+
+from . import option_values as read
 from .exceptions import ConfigurationError, SecurityWarning
+from .fixed_codes import FixedCode
+from .fixed_codes import read as read_fixed_codes
+from .option_values import KEY_BYTES, METHODS
 from .types import Method
 
 PREFIX = "OTP_AUTH_"
-METHODS: tuple[Method, ...] = ("sms", "email")
-KEY_BYTES = 32  # RFC 2104, section 3: a shorter key than the digest weakens the HMAC
+_JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 _TTL_INDEX_MAX = 2**31 - 1
-_NAMESPACE_MAX = 200
-
-
-class _NotAllowedError(ValueError):
-    """The value of one option is not allowed; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,116 +44,62 @@ class Option:
         return PREFIX + self.name
 
 
-def _integer(low: int, high: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if type(value) is not int:
-            raise _NotAllowedError(f"is a {type(value).__name__}")
-        if not low <= value <= high:
-            raise _NotAllowedError(f"is {value}")
-        return value
-
-    return read
-
-
-def _seconds(value: Any) -> float:
-    if type(value) not in (int, float):
-        raise _NotAllowedError(f"is a {type(value).__name__}")
-    if not (math.isfinite(value) and value > 0):
-        raise _NotAllowedError(f"is {value}")
-    return float(value)
-
-
-def _flag(value: Any) -> bool:
-    if type(value) is not bool:
-        raise _NotAllowedError(f"is a {type(value).__name__}")
-    return value
-
-
-def _collection(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _NotAllowedError(f"is a {type(value).__name__}")
-    if (
-        not re.fullmatch(r"[^$\0.]+(\.[^$\0.]+)*", value)
-        or value.startswith("system.")
-        or len(value.encode(errors="replace")) > _NAMESPACE_MAX
-    ):
-        raise _NotAllowedError(f"is {value!r}")
-    return value
-
-
-def _url_prefix(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _NotAllowedError(f"is a {type(value).__name__}")
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
-        raise _NotAllowedError(f"is {value!r}")
-    return value.rstrip("/")
-
-
-def _methods(value: Any) -> tuple[Method, ...]:
-    if not isinstance(value, list | tuple | set | frozenset):
-        raise _NotAllowedError(f"is a {type(value).__name__}")
-    if not value or not all(item in METHODS for item in value):
-        raise _NotAllowedError(f"is {value!r}")
-    return tuple(method for method in METHODS if method in value)
-
-
-def _key_material(value: Any) -> tuple[bytes, ...] | None:
-    if value is None:
-        return None
-    values = value if isinstance(value, list | tuple) else [value]
-    if not values:
-        raise _NotAllowedError("is an empty list")
-    return tuple(_key_bytes(item) for item in values)
-
-
-def _key_bytes(value: Any) -> bytes:
-    if not isinstance(value, str | bytes):
-        raise _NotAllowedError(f"has a {type(value).__name__} in it")
-    key = value.encode() if isinstance(value, str) else value
-    if len(key) < KEY_BYTES:
-        raise _NotAllowedError(f"has a key of {len(key)} bytes")
-    return key
-
-
-def _region(value: Any) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise _NotAllowedError(f"is a {type(value).__name__}")
-    try:
-        import phonenumbers
-    except ImportError:
-        raise _NotAllowedError(
-            "needs the phonenumbers package: pip install 'flask-otp-auth[phone]'"
-        ) from None
-    if value.upper() not in phonenumbers.SUPPORTED_REGIONS:
-        raise _NotAllowedError(f"is {value!r}")
-    return value.upper()
-
-
 OPTIONS: tuple[Option, ...] = (
-    Option("CODE_LENGTH", 6, "an integer from 4 to 8", _integer(4, 8)),
-    Option("CODE_TTL", 300, "an integer of seconds from 1 to 3600", _integer(1, 3600)),
-    Option("MAX_ATTEMPTS", 3, "an integer from 1 to 10", _integer(1, 10)),
+    Option("CODE_LENGTH", 6, "an integer from 4 to 8", read.integer(4, 8)),
+    Option("CODE_TTL", 300, "an integer of seconds from 1 to 3600", read.integer(1, 3600)),
+    Option("MAX_ATTEMPTS", 3, "an integer from 1 to 10", read.integer(1, 10)),
     Option(
         "KEEP_SESSIONS",
         86400,
         f"an integer of seconds above OTP_AUTH_CODE_TTL and up to {_TTL_INDEX_MAX}",
-        _integer(1, _TTL_INDEX_MAX),
+        read.integer(1, _TTL_INDEX_MAX),
     ),
-    Option("COLLECTION", "otp_sessions", "the name of a MongoDB collection", _collection),
-    Option("REGISTER_ROUTES", True, "True or False", _flag),
-    Option("URL_PREFIX", "/otp", "a path such as '/otp'", _url_prefix),
-    Option("METHODS", METHODS, "a list with 'sms', 'email' or both", _methods),
+    Option("COLLECTION", "otp_sessions", "the name of a MongoDB collection", read.collection_name),
+    Option("REGISTER_ROUTES", True, "True or False", read.flag),
+    Option("URL_PREFIX", "/otp", "a path such as '/otp'", read.url_prefix),
+    Option("METHODS", METHODS, "a list with 'sms', 'email' or both", read.methods),
     Option(
         "SECRET_KEY",
         None,
         f"a str or bytes of at least {KEY_BYTES} bytes, or a list of them, newest first",
-        _key_material,
+        read.key_material,
     ),
-    Option("DEFAULT_REGION", None, "None or an ISO 3166-1 country code such as 'SE'", _region),
-    Option("REFRESH_TOKEN", False, "True or False", _flag),
-    Option("DB_TIMEOUT", 3, "a number of seconds above 0", _seconds),
+    Option(
+        "CLIENT_LIMITS",
+        "10 per 15 minutes; 100 per day",
+        "None or text such as '10 per 15 minutes; 100 per day'",
+        read.limits,
+    ),
+    Option(
+        "IDENTIFIER_LIMITS",
+        "1 per 30 seconds; 5 per 15 minutes; 20 per day",
+        "None or text such as '1 per 30 seconds; 20 per day'",
+        read.limits,
+    ),
+    Option(
+        "LOCKOUT_THRESHOLD",
+        6,
+        "None or an integer of failures, OTP_AUTH_MAX_ATTEMPTS or more",
+        read.or_none(read.integer(1, 10_000)),
+    ),
+    Option(
+        "DISABLE_AFTER",
+        100,
+        "None or an integer of failures above OTP_AUTH_LOCKOUT_THRESHOLD",
+        read.or_none(read.integer(1, 1_000_000)),
+    ),
+    Option("MAX_RESENDS", 2, "an integer from 0 to 100", read.integer(0, 100)),
+    Option("SEND_TO_UNKNOWN", True, "True or False", read.flag),
+    Option("SEND_IN_BACKGROUND", False, "True or False", read.flag),
+    Option("DEFAULT_REGION", None, "None or an ISO 3166-1 country code such as 'SE'", read.region),
+    Option("REFRESH_TOKEN", False, "True or False", read.flag),
+    Option("DB_TIMEOUT", 3, "a number of seconds above 0", read.seconds),
+    Option(
+        "TEST_IDENTIFIERS",
+        {},
+        "a dict of identifier -> {'code': digits, 'until': date}",
+        read.mapping,
+    ),
 )
 
 
@@ -174,10 +119,18 @@ class Settings:
     register_routes: bool
     url_prefix: str
     methods: tuple[Method, ...]
+    client_limits: tuple[RateLimitItem, ...]
+    identifier_limits: tuple[RateLimitItem, ...]
+    lockout_threshold: int | None
+    disable_after: int | None
+    max_resends: int
+    send_to_unknown: bool
+    send_in_background: bool
     default_region: str | None
     refresh_token: bool
     db_timeout: float
     secret_keys: tuple[bytes, ...] = field(repr=False)
+    test_identifiers: Mapping[str, FixedCode] = field(repr=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
@@ -188,7 +141,9 @@ class Settings:
         """
         _refuse_unknown(config)
         values = {option.name.lower(): _read(option, config) for option in OPTIONS}
+        _follow_max_attempts(values, config)
         values["secret_keys"] = values.pop("secret_key") or _app_secrets(config)
+        values["test_identifiers"] = _fixed_codes(values)
         settings = cls(**values)
         settings._check_together()
         settings._warn()
@@ -199,6 +154,18 @@ class Settings:
             raise ConfigurationError(
                 "OTP_AUTH_KEEP_SESSIONS",
                 f"is {self.keep_sessions}; it must be above OTP_AUTH_CODE_TTL ({self.code_ttl})",
+            )
+        threshold = self.lockout_threshold
+        if threshold is not None and threshold < self.max_attempts:
+            raise ConfigurationError(
+                "OTP_AUTH_LOCKOUT_THRESHOLD",
+                f"is {threshold}; it must be OTP_AUTH_MAX_ATTEMPTS ({self.max_attempts}) or more",
+            )
+        if self.disable_after is not None and self.disable_after <= (threshold or 0):
+            raise ConfigurationError(
+                "OTP_AUTH_DISABLE_AFTER",
+                f"is {self.disable_after}; it must be above OTP_AUTH_LOCKOUT_THRESHOLD "
+                f"({threshold})",
             )
 
     def _warn(self) -> None:
@@ -212,8 +179,11 @@ class Settings:
 
 
 def warn(message: str) -> None:
-    """Give a SecurityWarning that points at the host's call of ``init_app``."""
-    warnings.warn(message, SecurityWarning, stacklevel=5)
+    """Give a SecurityWarning that points at the host's line."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, SecurityWarning, stacklevel=level)
 
 
 def _refuse_unknown(config: Mapping[str, Any]) -> None:
@@ -228,8 +198,28 @@ def _refuse_unknown(config: Mapping[str, Any]) -> None:
 def _read(option: Option, config: Mapping[str, Any]) -> Any:
     try:
         return option.read(config.get(option.key, option.default))
-    except _NotAllowedError as fault:
+    except read.NotAllowedError as fault:
         raise ConfigurationError(option.key, f"{fault}; allowed is {option.allowed}") from None
+
+
+def _follow_max_attempts(values: dict[str, Any], config: Mapping[str, Any]) -> None:
+    """Let the bounds that were not set grow with a number of tries that was."""
+    if "OTP_AUTH_LOCKOUT_THRESHOLD" not in config:
+        values["lockout_threshold"] = max(values["lockout_threshold"], values["max_attempts"])
+    if "OTP_AUTH_DISABLE_AFTER" not in config and values["lockout_threshold"] is not None:
+        values["disable_after"] = max(values["disable_after"], values["lockout_threshold"] + 1)
+
+
+def _fixed_codes(values: Mapping[str, Any]) -> Mapping[str, FixedCode]:
+    try:
+        return read_fixed_codes(
+            values["test_identifiers"], values["code_length"], values["default_region"]
+        )
+    except ValueError as error:
+        raise ConfigurationError(
+            "OTP_AUTH_TEST_IDENTIFIERS",
+            f"{error}; an entry is identifier -> {{'code': digits, 'until': date}}",
+        ) from None
 
 
 def _app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
@@ -242,11 +232,10 @@ def _app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
             f"{KEY_BYTES} bytes (python -c 'import secrets; print(secrets.token_hex())')",
         )
     older = config.get("SECRET_KEY_FALLBACKS") or []
-    keys = []
-    for key, value in [("SECRET_KEY", newest)] + [("SECRET_KEY_FALLBACKS", old) for old in older]:
-        if not isinstance(value, str | bytes):
-            raise ConfigurationError(key, f"has a {type(value).__name__}; it must be str or bytes")
-        keys.append(value.encode() if isinstance(value, str) else value)
+    if not isinstance(older, list | tuple):
+        raise ConfigurationError("SECRET_KEY_FALLBACKS", "must be a list of keys")
+    keys = [_key_bytes("SECRET_KEY", newest)]
+    keys += [_key_bytes("SECRET_KEY_FALLBACKS", old) for old in older]
     if len(keys[0]) < KEY_BYTES:
         warn(
             f"SECRET_KEY has {len(keys[0])} bytes: who reads the database can guess it and with "
@@ -255,30 +244,39 @@ def _app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
     return tuple(keys)
 
 
+def _key_bytes(name: str, key: Any) -> bytes:
+    if not isinstance(key, str | bytes):
+        raise ConfigurationError(name, f"has a {type(key).__name__}; a key is str or bytes")
+    if not key:
+        raise ConfigurationError(name, "has an empty key, which everybody knows")
+    return key.encode() if isinstance(key, str) else key
+
+
 def require_jwt_key(config: Mapping[str, Any]) -> None:
     """Check the key of Flask-JWT-Extended now, since it only looks when a token is made.
 
     :raises ConfigurationError: there is no key for ``JWT_ALGORITHM``.
     """
-    symmetric = str(config.get("JWT_ALGORITHM", "HS256")).startswith("HS")
-    if not symmetric:
+    algorithm = str(config.get("JWT_ALGORITHM", "HS256"))
+    if not algorithm.startswith("HS"):
         if not config.get("JWT_PRIVATE_KEY"):
             raise ConfigurationError(
                 "JWT_PRIVATE_KEY",
-                f"is not set, and JWT_ALGORITHM {config['JWT_ALGORITHM']} signs with it",
+                f"is not set, and JWT_ALGORITHM {algorithm} signs with it",
             )
         return
     name = "JWT_SECRET_KEY" if config.get("JWT_SECRET_KEY") else "SECRET_KEY"
-    key = cast("str | bytes | None", config.get(name))
+    key = config.get(name)
     if not key:
         raise ConfigurationError(
             "JWT_SECRET_KEY",
             "is not set and neither is SECRET_KEY, so no token can be signed: set one, or "
             "register a verify_success_handler before init_app",
         )
-    length = len(key.encode() if isinstance(key, str) else key)
-    if length < KEY_BYTES:
+    length = len(_key_bytes(name, key))
+    wanted = _JWT_KEY_BYTES.get(algorithm, KEY_BYTES)
+    if length < wanted:
         warn(
             f"{name} has {length} bytes: who holds one token can search for it; "
-            f"use {KEY_BYTES} random bytes or more (RFC 7518, section 3.2)"
+            f"use {wanted} random bytes or more for {algorithm} (RFC 7518, section 3.2)"
         )

@@ -12,6 +12,9 @@
     + SessionNotFound 404
     + PayloadTooLarge 413
     + UnsupportedMediaType 415
+    + TooManyRequests 429
+    + IdentifierLocked 429
+    + TooManyResends 429
     + InternalError 500
       - SendFailed
       - AuthenticationFailed
@@ -169,6 +172,38 @@ class UnsupportedMediaType(RequestError):
     detail = "Content-Type must be application/json in UTF-8"
 
 
+class TooManyRequests(RequestError):
+    """A send limit is used up.
+
+    :param scope: ``"client"`` or ``"identifier"``: what the limit counts by.
+    """
+
+    code = 429
+    error_code = "tooManyRequests"
+    detail = "Too many requests"
+
+    def __init__(self, *, retry_after: float, scope: str) -> None:
+        super().__init__(retry_after=retry_after)
+        #: What the limit counts by.
+        self.scope = scope
+
+
+class IdentifierLocked(RequestError):
+    """Too many wrong codes in a row: no new code yet, or none before an unlock."""
+
+    code = 429
+    error_code = "identifierLocked"
+    detail = "Too many failed attempts"
+
+
+class TooManyResends(RequestError):
+    """The session has had all its resends; a new session may be started."""
+
+    code = 429
+    error_code = "tooManyResends"
+    detail = "No more codes can be sent for this session"
+
+
 class InternalError(RequestError):
     """Something failed on our side; the log has the reason under the same ``id``."""
 
@@ -190,7 +225,7 @@ class AuthenticationFailed(InternalError):
 
 
 class ServiceUnavailable(RequestError):
-    """The database did not answer within ``OTP_AUTH_DB_TIMEOUT``."""
+    """The database, or the store of the limits, did not answer within ``OTP_AUTH_DB_TIMEOUT``."""
 
     code = 503
     error_code = "serviceUnavailable"

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from flask import Flask, current_app
+from flask_limiter import Limiter
 from flask_pymongo import PyMongo
-from pymongo.database import Database
 
-from . import flow, schemas, tokens, views
-from .codes import CodeDigester
+from . import fixed_codes, flow, tokens, views
 from .config import Settings, require_jwt_key
+from .database import database_of
 from .exceptions import ConfigurationError
 from .handlers import Handlers
-from .sessions import SessionStore
+from .limit_storage import find_storage
+from .parts import utc_now
+from .state import AppState
 from .types import (
-    AuthResult,
     GetUserHandler,
     InitiateResult,
     Method,
@@ -42,20 +42,31 @@ class FlaskOtpAuth:
 
     :param app: initialise at once; otherwise call :meth:`init_app` later.
     :param mongo: see :meth:`init_app`.
+    :param limiter: see :meth:`init_app`.
     """
 
-    def __init__(self, app: Flask | None = None, *, mongo: PyMongo | None = None) -> None:
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        mongo: PyMongo | None = None,
+        limiter: Limiter | None = None,
+    ) -> None:
         self._handlers = Handlers()
         if app is not None:
-            self.init_app(app, mongo=mongo)
+            self.init_app(app, mongo=mongo, limiter=limiter)
 
-    def init_app(self, app: Flask, *, mongo: PyMongo | None = None) -> None:
+    def init_app(
+        self, app: Flask, *, mongo: PyMongo | None = None, limiter: Limiter | None = None
+    ) -> None:
         """Read the options of *app*, check them, and register the endpoints.
 
         No database is touched before the first request.
 
         :param mongo: the initialised PyMongo of the host; without it one is made from
             ``MONGO_URI``, and the host's JSON provider stays as it is.
+        :param limiter: the initialised Limiter of the host, in whose storage sends are counted;
+            without it the one that *app* has, else the database of *mongo*.
         :raises ConfigurationError: an option is wrong; the error names it.
         :raises RuntimeError: *app* has been initialised before.
         """
@@ -67,11 +78,17 @@ class FlaskOtpAuth:
         settings = Settings.from_config(app.config)
         if not self._handlers.makes_own_tokens:
             require_jwt_key(app.config)
-        state = AppState(self._handlers, settings, mongo or _connect(app))
+        mongo = _connect(app) if mongo is None else mongo
+        database = database_of(mongo)
+        storage = find_storage(
+            app, limiter, database, f"{settings.collection}.limits", settings.db_timeout
+        )
+        state = AppState(self._handlers, settings, mongo, storage)
         tokens.ensure_manager(app)
         if settings.register_routes:
             views.register(app, state, settings.url_prefix)
         app.extensions[_NAME] = state
+        fixed_codes.announce(settings.test_identifiers, utc_now())
 
     def send_code_handler(self, function: SendCode) -> SendCode:
         """Register the sender; required.
@@ -117,7 +134,28 @@ class FlaskOtpAuth:
         :raises RequestError: what HTTP answers with an error object.
         """
         body = {"identifier": identifier, "method": method, "payload": payload}
-        return self._state().initiate(body)
+        return self._state().initiate(body, None)
+
+    def resend(self, session_id: str) -> InitiateResult:
+        """Send another code for a pending session, as ``POST /otp/resend`` does.
+
+        The codes sent before keep working; tries and lifetime do not grow.
+
+        :param session_id: what :meth:`initiate` returned.
+        :raises RequestError: what HTTP answers with an error object, and besides SessionNotFound
+            and SessionExpired.
+        """
+        return self._state().resend({"sessionId": session_id}, None)
+
+    def unlock(self, identifier: str, method: Method) -> bool:
+        """Forget the failures of an identifier, so that it gets new codes again.
+
+        :returns: whether there were any.
+        :raises InvalidIdentifier: the identifier has no accepted form.
+        :raises ServiceUnavailable: the database is away.
+        """
+        state = self._state()
+        return flow.unlock(state.parts, state.check_identifier(identifier, method), method)
 
     def verify(self, session_id: str, code: str) -> VerifyResult:
         """Judge a typed code, as ``POST /otp/verify`` does.
@@ -143,62 +181,6 @@ class FlaskOtpAuth:
                 "call init_app(app) first."
             )
         return cast(AppState, state)
-
-
-class AppState:
-    """What one application has of the extension: ``app.extensions["otp_auth"]``."""
-
-    def __init__(self, handlers: Handlers, settings: Settings, mongo: PyMongo) -> None:
-        self.mongo = mongo
-        self.handlers = handlers
-        self.settings = settings
-        self.parts = flow.Parts(
-            settings=settings,
-            sessions=SessionStore(
-                _database(mongo),
-                settings.collection,
-                keep=settings.keep_sessions,
-                timeout=settings.db_timeout,
-            ),
-            digester=CodeDigester(settings.secret_keys),
-            handlers=handlers,
-            sign_in=self._sign_in,
-        )
-        self._initiate_request = schemas.initiate_request(settings.methods)
-
-    @property
-    def default_tokens(self) -> bool:
-        """Whether tokens are made by our default."""
-        return not self.handlers.makes_own_tokens
-
-    def initiate(self, body: dict[str, Any]) -> InitiateResult:
-        """Check the body of an initiate and go through the flow."""
-        return flow.initiate(self.parts, **schemas.load(self._initiate_request, body))
-
-    def verify(self, body: dict[str, Any]) -> VerifyResult:
-        """Check the body of a verify and go through the flow."""
-        checked = schemas.load(schemas.verify_request, body)
-        return flow.verify(self.parts, checked["session_id"], checked["code"])
-
-    def _sign_in(self, user: Any, session: Session, now: datetime) -> AuthResult:
-        if self.default_tokens:
-            return tokens.issue(user, session.method, now, refresh=self.settings.refresh_token)
-        return self.handlers.verify_success(
-            user, session.identifier, session.method, session.payload
-        )
-
-
-def _database(mongo: PyMongo) -> Database[dict[str, Any]]:
-    """Return the database that the URI of *mongo* names."""
-    if mongo.cx is None:
-        raise ConfigurationError(
-            "mongo", "is a PyMongo without a connection: call mongo.init_app(app) before"
-        )
-    if mongo.db is None:
-        raise ConfigurationError(
-            "MONGO_URI", "names no database: write mongodb://host:port/DATABASE"
-        )
-    return cast("Database[dict[str, Any]]", mongo.db)
 
 
 def _connect(app: Flask) -> PyMongo:

@@ -1,25 +1,31 @@
-"""Initiate and verify as plain functions of their parts; no Flask, no HTTP."""
+"""Initiate, resend, verify and unlock as plain functions of their parts; no Flask, no HTTP."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from . import codes, identifiers
-from .config import Settings
 from .exceptions import (
     AuthenticationFailed,
+    IdentifierLocked,
     OtpAuthError,
-    SendFailed,
     SessionAlreadyVerified,
+    SessionExpired,
+    SessionNotFound,
+    TooManyRequests,
+    TooManyResends,
 )
+from .limits import Scope
+from .lockouts import Lockout
+from .parts import Parts, about, utc_now
 from .redaction import describe, short
-from .sessions import Outcome, SessionStore
-from .types import AuthResult, InitiateResult, Method, Payload, Session, VerifyResult
+from .sending import dispatch
+from .sessions import Verdict
+from .types import InitiateResult, Method, Payload, Session, VerifyResult
+from .verdict import Outcome
 
 _log = logging.getLogger("flask_otp_auth")
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
@@ -32,56 +38,23 @@ _NO_SESSION = VerifyResult("not_found", "Session not found or expired")
 _NO_USER = VerifyResult("not_found", "User not found")
 
 
-class HostHandlers(Protocol):
-    """The host's functions as the flow calls them."""
-
-    def require(self) -> None:
-        """Raise MissingHandlerError unless both required functions are there."""
-
-    def send_code(
-        self, code: str, identifier: str, method: Method, payload: Payload | None
-    ) -> bool:
-        """Return whether the code is on its way."""
-
-    def get_user(self, identifier: str, method: Method, payload: Payload | None) -> Any:
-        """Return the user, or ``None``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the flow of one application works with.
-
-    :param sign_in: makes the tokens for a user: (user, session, now).
-    """
-
-    settings: Settings
-    sessions: SessionStore
-    digester: codes.CodeDigester
-    handlers: HostHandlers
-    sign_in: Callable[[Any, Session, datetime], AuthResult]
-
-
-def utc_now() -> datetime:
-    """Return the application's clock, in the whole milliseconds that MongoDB keeps."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
 def initiate(
-    parts: Parts, identifier: str, method: Method, payload: Payload | None
+    parts: Parts, identifier: str, method: Method, payload: Payload | None, client: str | None
 ) -> InitiateResult:
     """Start a session and have its code sent.
 
+    :param client: what the client's address is counted as; ``None`` for a call from Python.
     :raises InvalidIdentifier: the identifier has no accepted form.
+    :raises TooManyRequests: a send limit is used up.
+    :raises IdentifierLocked: too many wrong codes in a row.
     :raises SendFailed: the sender failed; the session is over.
     :raises ServiceUnavailable: the database is away.
     :raises MissingHandlerError: a required handler is not registered.
     """
     parts.handlers.require()
     settings = parts.settings
-    identifier = identifiers.normalise(identifier, method, settings.default_region)
-    code = codes.draw(settings.code_length)
     now = utc_now()
+    identifier = identifiers.normalise(identifier, method, settings.default_region)
     session = Session(
         session_id=codes.draw_session_id(),
         identifier=identifier,
@@ -94,30 +67,87 @@ def initiate(
         verified_at=None,
         payload=payload,
     )
-    parts.sessions.insert(session, parts.digester.digest(session.session_id, code))
-    _send(parts, session, code)
+    fixed = _fixed_code(parts, identifier, now)
+    who = {"method": method, "identifier": identifier}
+    lockout = _allow_send(parts, who, now, client, limited=fixed is None)
+    code = fixed or codes.draw(settings.code_length)
+    digest = parts.digester.digest(session.session_id, code)
+    parts.sessions.insert(session, digest, contested=lockout is not None)
+    parts.notify("session_initiated", **about(session))
+    if fixed is None:
+        dispatch(parts, session, code, undo=lambda: parts.sessions.discard(session.session_id))
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
 
 
-def _send(parts: Parts, session: Session, code: str) -> None:
-    """Hand the code to the sender, or end the session that nobody has a code for."""
-    where = (session.method, identifiers.mask(session.identifier), short(session.session_id))
-    failure = SendFailed()
-    try:
-        if parts.handlers.send_code(code, session.identifier, session.method, session.payload):
-            _log.info("code sent: method=%s to=%s session=%s", *where)
-            return
-        reason = "send_code_handler did not return a true value"
-    except Exception as error:
-        reason = describe(error, code, session.identifier)
-    _log.error(
-        "code not sent: method=%s to=%s session=%s [error %s]: %s", *where, failure.id, reason
+def resend(parts: Parts, session_id: str, client: str | None) -> InitiateResult:
+    """Send another code for a pending session; the earlier ones keep working.
+
+    :raises SessionNotFound: there is no such session, or it is not pending.
+    :raises SessionExpired: its time is over.
+    :raises TooManyResends: it has had all its resends.
+    :raises TooManyRequests: a send limit is used up.
+    :raises IdentifierLocked: too many wrong codes in a row.
+    :raises SendFailed: the sender failed; the session goes on with its earlier codes.
+    """
+    parts.handlers.require()
+    now = utc_now()
+    session = find_session(parts, session_id)
+    if session is None or session.status in ("verified", "locked"):
+        raise SessionNotFound
+    if session.status == "expired":
+        raise SessionExpired
+    if session.resends >= parts.settings.max_resends:
+        raise TooManyResends
+    fixed = _fixed_code(parts, session.identifier, now)
+    _allow_send(parts, about(session), now, client, limited=fixed is None)
+    code = fixed or codes.draw(parts.settings.code_length)
+    digest = parts.digester.digest(session_id, code)
+    extended = parts.sessions.add_code(
+        session_id, digest, max_resends=parts.settings.max_resends, now=now
     )
+    if extended is None:  # it ended, or got its last resend, since it was looked up
+        raise SessionNotFound
+    if fixed is None:
+        dispatch(parts, extended, code, undo=lambda: parts.sessions.drop_code(session_id, digest))
+    left = int((session.expires_at - now).total_seconds())
+    return InitiateResult(session_id, session.expires_at, left)
+
+
+def _fixed_code(parts: Parts, identifier: str, now: datetime) -> str | None:
+    """Return the code of a test identifier while its entry lives."""
+    entry = parts.settings.test_identifiers.get(identifier)
+    return None if entry is None or now >= entry.until else entry.code
+
+
+def _allow_send(
+    parts: Parts, who: dict[str, str], now: datetime, client: str | None, *, limited: bool
+) -> Lockout | None:
+    """Refuse a send that a limit or a lockout is against; return the lockout that is not.
+
+    The client goes first, so that a refused client cannot use up the sends of an identifier; the
+    lockout is only read, so that asking while it lasts costs the owner no send.
+    """
+    if limited and client is not None:
+        _count(parts, "client", client, who)
+    lockout = parts.lockouts.find(who["identifier"])
+    if lockout is not None:
+        wait = lockout.wait(now)
+        if lockout.disabled or wait is not None:
+            parts.notify("rate_limited", **who, reason="lockout")
+            raise IdentifierLocked(retry_after=None if lockout.disabled else wait)
+    if limited:
+        _count(parts, "identifier", who["identifier"], who)
+    return lockout
+
+
+def _count(parts: Parts, scope: Scope, counted: str, who: dict[str, str]) -> None:
+    if parts.limits is None:
+        return
     try:
-        parts.sessions.discard(session.session_id)
-    except OtpAuthError as error:
-        _log.error("session %s was not ended: %s", where[2], error)
-    raise failure
+        parts.limits.hit(scope, counted)
+    except TooManyRequests:
+        parts.notify("rate_limited", **who, reason=scope)
+        raise
 
 
 def verify(parts: Parts, session_id: str, typed: str) -> VerifyResult:
@@ -134,31 +164,62 @@ def verify(parts: Parts, session_id: str, typed: str) -> VerifyResult:
     parts.handlers.require()
     if not _SESSION_ID.fullmatch(session_id):
         return _NO_SESSION
-    candidates = parts.digester.candidates(session_id, codes.normalise(typed))
+    code = codes.normalise(typed)
     now = utc_now()
-    verdict = parts.sessions.judge(session_id, candidates, now)
+    verdict = parts.sessions.judge(session_id, parts.digester.candidates(session_id, code), now)
     if verdict is None:
         return _NO_SESSION
     session = verdict.session
     _log.info("code %s: session=%s", verdict.outcome, short(session_id))
+    if verdict.outcome is Outcome.ACCEPTED:
+        parts.notify("code_verified", **about(session))
+        _clear_failures(parts, verdict)
+        return _complete(parts, session, now, code)
+    parts.notify("code_rejected", **about(session), reason=str(verdict.outcome))
     match verdict.outcome:
-        case Outcome.ACCEPTED:
-            return _complete(parts, session, now, typed)
-        case Outcome.REJECTED:
-            return VerifyResult(
-                "invalid_code",
-                "Invalid verification code",
-                remaining_attempts=session.max_attempts - session.attempts,
-            )
         case Outcome.USED:
             raise SessionAlreadyVerified
         case Outcome.EXPIRED:
             return _EXPIRED
-        case Outcome.EXHAUSTED | Outcome.LOCKED:
+        case Outcome.LOCKED:
             return _LOCKED
+    _count_failure(parts, session, now)
+    if verdict.outcome is Outcome.EXHAUSTED:
+        parts.notify("session_locked", **about(session))
+        return _LOCKED
+    return VerifyResult(
+        "invalid_code",
+        "Invalid verification code",
+        remaining_attempts=session.max_attempts - session.attempts,
+    )
 
 
-def _complete(parts: Parts, session: Session, now: datetime, typed: str) -> VerifyResult:
+def _count_failure(parts: Parts, session: Session, now: datetime) -> None:
+    """Count a wrong code for its identifier; without the count there is no answer either."""
+    lockout = parts.lockouts.record_failure(session.identifier, now)
+    if lockout is None:
+        return
+    if lockout.failures == 1:
+        # Sessions opened from now on see the record; those that are open have to be told.
+        parts.sessions.contest(session.identifier)
+    if lockout.began_at(now):
+        reason = "disabled" if lockout.disabled else "waiting"
+        _log.warning("identifier locked: %s %s", identifiers.mask(session.identifier), reason)
+        parts.notify("identifier_locked", **about(session), reason=reason)
+
+
+def _clear_failures(parts: Parts, verdict: Verdict) -> None:
+    session = verdict.session
+    if not parts.lockouts.enabled or not (verdict.contested or session.attempts):
+        return
+    try:
+        parts.lockouts.clear(session.identifier)
+    except OtpAuthError:
+        # The owner has shown the right code; the count stays and the next right code clears it.
+        _log.warning("failures of %s not cleared", identifiers.mask(session.identifier))
+
+
+def _complete(parts: Parts, session: Session, now: datetime, code: str) -> VerifyResult:
     """Find the user of a session that was just verified, and sign them in."""
     try:
         user = parts.handlers.get_user(session.identifier, session.method, session.payload)
@@ -175,9 +236,25 @@ def _complete(parts: Parts, session: Session, now: datetime, typed: str) -> Veri
             "sign-in failed after the right code: session=%s [error %s]: %s",
             short(session.session_id),
             failure.id,
-            describe(error, codes.normalise(typed), session.identifier),
+            describe(error, code, session.identifier),
         )
     raise failure
+
+
+def unlock(parts: Parts, identifier: str, method: Method) -> bool:
+    """Forget the failures of an identifier, so that it gets new codes again.
+
+    No session is revived by it, and no send limit forgotten.
+
+    :returns: whether there was anything to forget.
+    :raises InvalidIdentifier: the identifier has no accepted form.
+    """
+    identifier = identifiers.normalise(identifier, method, parts.settings.default_region)
+    cleared = parts.lockouts.clear(identifier)
+    if cleared:
+        _log.warning("identifier unlocked: %s", identifiers.mask(identifier))
+        parts.notify("identifier_unlocked", method=method, identifier=identifier, reason="unlock")
+    return cleared
 
 
 def find_session(parts: Parts, session_id: str) -> Session | None:

@@ -111,6 +111,10 @@ def check_signature(decorator: str, function: object, parameters: str) -> None:
         ) from None
     except ValueError:
         pass  # some builtins have no signature to look at
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise HandlerSignatureError(
+            decorator, f"needs a function that returns; {name} is a generator and would never run"
+        )
     if _is_async(function) and importlib.util.find_spec("asgiref") is None:
         raise HandlerSignatureError(
             decorator, f"got the async function {name}, which needs: pip install 'flask[async]'"

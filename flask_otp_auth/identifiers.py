@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -14,6 +15,18 @@ _PUNCTUATION = str.maketrans("", "", " ()-")
 # A national trunk zero is written in brackets right after a country code of one to three digits.
 _TRUNK_ZERO = re.compile(r"((?:\+|00)[ -]*[1-9](?:[ -]*[0-9]){0,2}[ -]*)\(0\)")
 _NORMALISED = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{7,15}")
+# Each named, since the defaults are variables that any other user of the library may change.
+_EMAIL_RULES: dict[str, Any] = {
+    "check_deliverability": False,
+    "globally_deliverable": True,
+    "test_environment": False,
+    "strict": True,
+    "allow_smtputf8": False,
+    "allow_empty_local": False,
+    "allow_quoted_local": False,
+    "allow_domain_literal": False,
+    "allow_display_name": False,
+}
 _EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 
@@ -48,7 +61,8 @@ def _e164(number: str, region: str) -> str:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         raise _invalid_phone() from None
-    if not phonenumbers.is_possible_number(parsed):
+    possible = phonenumbers.is_possible_number_with_reason(parsed)
+    if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise _invalid_phone()
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
@@ -62,7 +76,7 @@ def normalise_email(address: str) -> str:
     if len(address) > _EMAIL_MAX or not address.isascii():
         raise _invalid_email()
     try:
-        valid = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        valid = validate_email(address, **_EMAIL_RULES)
     except EmailNotValidError:
         raise _invalid_email() from None
     if valid.ascii_email is None:

@@ -98,6 +98,14 @@ def check_payload(payload: object) -> None:
         raise ValidationError(f"Must not be over {_PAYLOAD_BYTES} bytes of JSON.")
 
 
+def _session_id() -> fields.String:
+    return fields.String(
+        required=True,
+        data_key="sessionId",
+        validate=[validate.Length(1, 128), _no_surrogates],
+    )
+
+
 class _Request(Schema):
     class Meta(Schema.Meta):
         unknown = RAISE
@@ -114,14 +122,16 @@ class InitiateRequest(_Request):
 class VerifyRequest(_Request):
     """The body of ``POST /verify``."""
 
-    session_id = fields.String(
-        required=True,
-        data_key="sessionId",
-        validate=[validate.Length(1, 128), _no_surrogates],
-    )
+    session_id = _session_id()
     code = fields.String(
         required=True, validate=[validate.Length(1, 64), _no_surrogates, _not_blank_code]
     )
+
+
+class ResendRequest(_Request):
+    """The body of ``POST /resend``."""
+
+    session_id = _session_id()
 
 
 class InitiateAnswer(Schema):
@@ -134,6 +144,7 @@ class InitiateAnswer(Schema):
 
 _initiate_answer = InitiateAnswer()
 verify_request = VerifyRequest()
+resend_request = ResendRequest()
 
 
 def initiate_request(methods: Sequence[Method]) -> Schema:

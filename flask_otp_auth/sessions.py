@@ -4,84 +4,36 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
-import pymongo
-from pymongo import ReadPreference, ReturnDocument, WriteConcern
-from pymongo.collection import Collection
+from pymongo import ReturnDocument
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
-from .exceptions import InternalError, ServiceUnavailable
+from .database import Document, bounded, durable
+from .exceptions import InternalError
 from .types import Session
+from .verdict import Outcome, verdict_pipeline
 
 _log = logging.getLogger("flask_otp_auth")
 
-Document = dict[str, Any]
 _INDEX_OPTIONS_CONFLICT = 85
-_RETRY_AFTER = 5  # seconds; an election of a replica set takes about this long
-
-
-class Outcome(StrEnum):
-    """What one guess did to its session; written by the verdict into the document itself."""
-
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    EXHAUSTED = "exhausted"
-    LOCKED = "locked"
-    EXPIRED = "expired"
-    USED = "used"
-
-
-_STATUS_AFTER = {
-    Outcome.ACCEPTED: "verified",
-    Outcome.REJECTED: "pending",
-    Outcome.EXHAUSTED: "locked",
-    Outcome.LOCKED: "locked",
-    Outcome.EXPIRED: "expired",
-    Outcome.USED: "verified",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of one guess and the session as that guess left it."""
+    """The outcome of one guess and the session as that guess left it.
+
+    :param contested: whether wrong codes have been counted for the identifier, in whichever
+        session, that a right code has to clear.
+    """
 
     outcome: Outcome
     session: Session
-
-
-@contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Bound the database operations inside, and tell a database that is away from a real fault.
-
-    :param seconds: for all operations inside together.
-    :raises ServiceUnavailable: no answer in time.
-    :raises InternalError: the database refused the operation.
-    """
-    failure: ServiceUnavailable | InternalError
-    try:
-        with pymongo.timeout(seconds):
-            yield
-        return
-    except PyMongoError as error:
-        # Neither the text of the driver nor its details: both can hold a whole document.
-        what = type(error).__name__
-        if isinstance(error, OperationFailure):
-            what += f" {error.code} {(error.details or {}).get('codeName', '')}".rstrip()
-        if error.timeout or isinstance(error, ConnectionFailure):
-            failure = ServiceUnavailable(retry_after=_RETRY_AFTER)
-            hint = f"no answer within {seconds} s: is MongoDB up and reachable under MONGO_URI?"
-        else:
-            failure = InternalError()
-            hint = "MongoDB refused the operation"
-        _log.error("database: %s (%s) [error %s]", hint, what, failure.id)
-    raise failure
+    contested: bool
 
 
 class SessionStore:
@@ -96,21 +48,17 @@ class SessionStore:
     def __init__(
         self, database: Database[Document], name: str, *, keep: int, timeout: float
     ) -> None:
-        self._collection: Collection[Document] = database.get_collection(
-            name,
-            codec_options=database.codec_options.with_options(
-                document_class=dict, tz_aware=True, tzinfo=UTC
-            ),
-            read_preference=ReadPreference.PRIMARY,
-            write_concern=WriteConcern("majority"),
-        )
+        self._collection = durable(database, name)
         self._keep = keep
         self._timeout = timeout
         self._indexed = threading.Event()
         self._index_lock = threading.Lock()
 
-    def insert(self, session: Session, digest: bytes) -> None:
-        """Store a new pending session with the digest of its code."""
+    def insert(self, session: Session, digest: bytes, *, contested: bool = False) -> None:
+        """Store a new pending session with the digest of its code.
+
+        :param contested: whether wrong codes have been counted for its identifier before.
+        """
         with bounded(self._timeout):
             self._ensure_indexes()
             self._collection.insert_one(
@@ -126,6 +74,8 @@ class SessionStore:
                     "expiresAt": session.expires_at,
                     "verifiedAt": session.verified_at,
                     "digests": [digest],
+                    "resends": session.resends,
+                    "contested": contested,
                 }
             )
 
@@ -145,7 +95,49 @@ class SessionStore:
             )
         if document is None:
             return None
-        return Verdict(Outcome(document["verdict"]), _session(document))
+        outcome, session = Outcome(document["verdict"]), _session(document)
+        if outcome.is_judged and not isinstance(document.get("identifier"), str):
+            broken = InternalError()
+            _log.error("a stored session lacks its identifier [error %s]", broken.id)
+            raise broken
+        return Verdict(outcome, session, bool(document.get("contested", True)))
+
+    def contest(self, identifier: str) -> None:
+        """Tell the pending sessions of an identifier that failures have been counted for it.
+
+        So a right code knows, without asking, whether there is anything to clear.
+        """
+        with bounded(self._timeout):
+            self._collection.update_many(
+                {"identifier": identifier, "status": "pending"}, {"$set": {"contested": True}}
+            )
+
+    def add_code(
+        self, session_id: str, digest: bytes, *, max_resends: int, now: datetime
+    ) -> Session | None:
+        """Let one more code be right for a session; tries and lifetime stay as they are.
+
+        :returns: the session, or ``None`` if it is not pending, is past its time, or has had
+            *max_resends* codes already.
+        """
+        with bounded(self._timeout):
+            document = self._collection.find_one_and_update(
+                {
+                    "_id": session_id,
+                    "status": "pending",
+                    "expiresAt": {"$gt": now},
+                    "resends": {"$lt": max_resends},
+                },
+                {"$push": {"digests": digest}, "$inc": {"resends": 1}},
+                projection={"digests": False},
+                return_document=ReturnDocument.AFTER,
+            )
+        return None if document is None else _session(document)
+
+    def drop_code(self, session_id: str, digest: bytes) -> None:
+        """Take back a code that did not go out."""
+        with bounded(self._timeout):
+            self._collection.update_one({"_id": session_id}, {"$pull": {"digests": digest}})
 
     def discard(self, session_id: str) -> None:
         """End a pending session whose code did not go out."""
@@ -171,7 +163,12 @@ class SessionStore:
             self._indexed.set()
 
     def create_indexes(self) -> None:
-        """Make the TTL index on ``createdAt``, or give an existing one the retention asked for."""
+        """Make the indexes; give an existing TTL index the retention asked for.
+
+        The TTL index on ``createdAt`` deletes old sessions; the one on ``identifier`` finds the
+        sessions of one account.
+        """
+        self._collection.create_index([("identifier", 1), ("createdAt", -1)])
         keys = {"createdAt": 1}
         try:
             self._collection.create_index(list(keys.items()), expireAfterSeconds=self._keep)
@@ -185,82 +182,19 @@ class SessionStore:
             )
 
 
-def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping[str, Any]]:
-    """Build the update that judges a guess; every outcome of a guess is decided here and only here.
-
-    It runs as one operation on one document, so that no other guess comes between looking and
-    writing. It leaves its outcome in ``verdict``: the caller reads it from the same operation's
-    answer and so knows "verified by me" from "verified before". What is not of the expected type
-    never helps the guess.
-    """
-    in_time = {"$and": [{"$eq": [{"$type": "$expiresAt"}, "date"]}, {"$lt": [now, "$expiresAt"]}]}
-    tries_left = {
-        "$and": [
-            {"$in": [{"$type": "$attempts"}, ["int", "long"]]},
-            {"$in": [{"$type": "$maxAttempts"}, ["int", "long"]]},
-            {"$gte": ["$attempts", 0]},
-            {"$lt": ["$attempts", "$maxAttempts"]},
-        ]
-    }
-    matches = {
-        "$cond": [
-            {"$isArray": "$digests"},
-            {"$ne": [{"$setIntersection": ["$digests", list(candidates)]}, []]},
-            False,
-        ]
-    }
-    last_try = {"$gte": [{"$add": ["$attempts", 1]}, "$maxAttempts"]}
-    verdict = _switch(
-        ({"$eq": ["$status", "verified"]}, Outcome.USED),
-        ({"$eq": ["$status", "expired"]}, Outcome.EXPIRED),
-        ({"$ne": ["$status", "pending"]}, Outcome.LOCKED),
-        ({"$not": [in_time]}, Outcome.EXPIRED),
-        ({"$not": [tries_left]}, Outcome.LOCKED),
-        (matches, Outcome.ACCEPTED),
-        (last_try, Outcome.EXHAUSTED),
-        default=Outcome.REJECTED,
-    )
-    failed = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.EXHAUSTED.value]]}
-    accepted = {"$eq": ["$verdict", Outcome.ACCEPTED.value]}
-    pending = {"$eq": ["$verdict", Outcome.REJECTED.value]}
-    return [
-        {"$set": {"verdict": verdict}},
-        {
-            "$set": {
-                "status": _switch(
-                    *(
-                        ({"$eq": ["$verdict", outcome.value]}, status)
-                        for outcome, status in _STATUS_AFTER.items()
-                    ),
-                    default="locked",
-                ),
-                "attempts": {"$cond": [failed, {"$add": ["$attempts", 1]}, "$attempts"]},
-                "verifiedAt": {"$cond": [accepted, now, "$verifiedAt"]},
-                "digests": {"$cond": [pending, "$digests", "$$REMOVE"]},
-            }
-        },
-    ]
-
-
-def _switch(*branches: tuple[Mapping[str, Any], str], default: str) -> Mapping[str, Any]:
-    return {
-        "$switch": {
-            "branches": [{"case": case, "then": str(then)} for case, then in branches],
-            "default": str(default),
-        }
-    }
-
-
 def _session(document: Mapping[str, Any]) -> Session:
+    # What is missing must not stop a verdict that has been written from being told.
+    get: Callable[[str], Any] = document.get
     return Session(
         session_id=document["_id"],
-        identifier=document["identifier"],
-        method=document["method"],
-        status=document["status"],
-        attempts=document["attempts"],
-        max_attempts=document["maxAttempts"],
-        created_at=document["createdAt"],
-        expires_at=document["expiresAt"],
-        verified_at=document.get("verifiedAt"),
-        payload=document.get("payload"),
+        identifier=get("identifier"),
+        method=get("method"),
+        status=get("status"),
+        attempts=get("attempts"),
+        max_attempts=get("maxAttempts"),
+        created_at=get("createdAt"),
+        expires_at=get("expiresAt"),
+        verified_at=get("verifiedAt"),
+        payload=get("payload"),
+        resends=document.get("resends", 0),
     )

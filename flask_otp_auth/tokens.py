@@ -36,17 +36,20 @@ def issue(user: Any, method: Method, now: datetime, *, refresh: bool) -> AuthRes
     The claims say how and when the user was authenticated: ``amr`` (RFC 8176) and ``auth_time``
     (OpenID Connect Core, section 2, in seconds since 1970).
 
-    :raises TypeError: the user has no id.
+    :raises TypeError: the user has no id, or the loader finds none.
     """
     load_identity = current_app.extensions[_EXTENSION]._user_identity_callback
     if load_identity is default_user_identity_callback:
         identity = subject = user_id(user)
     else:
         # The host's loader is called again inside, and must see the user itself.
-        identity, subject = user, str(load_identity(user))
-    claims: dict[str, Any] = {"amr": _AMR[method], "auth_time": int(now.timestamp())}
-    if identity is user:
-        claims[current_app.config["JWT_IDENTITY_CLAIM"]] = subject
+        identity, subject = user, _text(load_identity(user), "the user_identity_loader returned")
+    claims = {
+        "amr": _AMR[method],
+        "auth_time": int(now.timestamp()),
+        # Here it also wins over an additional_claims_loader, and is text, which PyJWT asks for.
+        current_app.config["JWT_IDENTITY_CLAIM"]: subject,
+    }
     return AuthResult(
         user={"id": subject},
         token=create_access_token(identity, fresh=True, additional_claims=claims),
@@ -57,16 +60,23 @@ def issue(user: Any, method: Method, now: datetime, *, refresh: bool) -> AuthRes
 def user_id(user: Any) -> str:
     """Return ``id`` or ``_id`` of a mapping or an object, as a string.
 
-    :raises TypeError: there is neither, or it is empty.
+    :raises TypeError: there is neither, or the first of them is empty.
     """
     for name in ("id", "_id"):
         found = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
-        if found is not None and str(found):
-            return str(found)
+        if found is not None:
+            return _text(found, f"the user's {name} is")
     raise TypeError(
         f"the user ({type(user).__name__}) that get_user_handler returned has no id or _id; "
         "give it one, or register a user_identity_loader or a verify_success_handler"
     )
+
+
+def _text(identity: Any, source: str) -> str:
+    text = "" if identity is None else str(identity)
+    if not text:
+        raise TypeError(f"{source} {identity!r}, which names nobody")
+    return text
 
 
 def uses_cookies() -> bool:

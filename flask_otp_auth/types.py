@@ -71,6 +71,7 @@ class Session:
     :param expires_at: UTC; a code is right strictly before it.
     :param verified_at: UTC, or ``None``.
     :param payload: what the client sent along, or ``None``.
+    :param resends: codes that were asked for after the first.
     """
 
     session_id: str
@@ -83,6 +84,7 @@ class Session:
     expires_at: datetime
     verified_at: datetime | None
     payload: Payload | None
+    resends: int = 0
 
     def __repr__(self) -> str:
         return f"Session(session_id='{self.session_id[:8]}...', status={self.status!r})"

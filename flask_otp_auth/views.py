@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 import uuid
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from .exceptions import (
     RequestError,
     UnsupportedMediaType,
 )
+from .limits import client_bucket
 from .redaction import describe
 from .types import InitiateResult, VerifyResult
 
@@ -38,14 +41,17 @@ _CODES = {
 
 
 class Service(Protocol):
-    """The two calls of an application that the endpoints make, each with a parsed body."""
+    """The calls of an application that the endpoints make, each with a parsed body."""
 
     @property
     def default_tokens(self) -> bool:
         """Whether tokens are made by our default, and so are JWTs that fit into cookies."""
 
-    def initiate(self, body: dict[str, Any]) -> InitiateResult:
+    def initiate(self, body: dict[str, Any], client: str | None) -> InitiateResult:
         """Start a session and have its code sent."""
+
+    def resend(self, body: dict[str, Any], client: str | None) -> InitiateResult:
+        """Send another code for a session."""
 
     def verify(self, body: dict[str, Any]) -> VerifyResult:
         """Judge a typed code."""
@@ -57,7 +63,12 @@ def create_blueprint(service: Service, url_prefix: str) -> Blueprint:
 
     @blueprint.post("/initiate")
     def initiate() -> Response:
-        result = service.initiate(read_body(request))
+        result = service.initiate(read_body(request), client_bucket(request.remote_addr))
+        return _answer(200, {"data": schemas.dump_initiate(result)})
+
+    @blueprint.post("/resend")
+    def resend() -> Response:
+        result = service.resend(read_body(request), client_bucket(request.remote_addr))
         return _answer(200, {"data": schemas.dump_initiate(result)})
 
     @blueprint.post("/verify")
@@ -135,7 +146,20 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
+    if status == HTTPStatus.TOO_MANY_REQUESTS and "Retry-After" not in response.headers:
+        _retry_after_of_host(response)
     return response
+
+
+def _retry_after_of_host(response: Response) -> None:
+    """Say when a limit that the host put on all its routes lets our endpoint through again."""
+    resets = [
+        limiter.current_limit.reset_at
+        for limiter in current_app.extensions.get("limiter", ())
+        if limiter.current_limit is not None and limiter.current_limit.breached
+    ]
+    if resets:
+        response.headers["Retry-After"] = str(max(1, math.ceil(max(resets) - time.time())))
 
 
 def _unexpected_error(error: Exception) -> Response:

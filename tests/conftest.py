@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,13 +15,17 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_pymongo import PyMongo
-from local_mongod import LocalMongod
 from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.monitoring import CommandListener
 
 from flask_otp_auth import FlaskOtpAuth
+from local_mongod import LocalMongod
 
 SECRET_KEY = "a secret key for tests, over 32 bytes long"
+UNGUARDED = dict.fromkeys(
+    ["CLIENT_LIMITS", "IDENTIFIER_LIMITS", "LOCKOUT_THRESHOLD", "DISABLE_AFTER"]
+)
 NOW = datetime(2026, 1, 2, 12, 30, 0, tzinfo=UTC)
 
 
@@ -32,7 +36,8 @@ def mongo_server() -> Iterator[str]:
     if given:
         yield given
         return
-    with LocalMongod() as mongod:
+    # The frozen clock of the tests is in the past of the server's, which would clean up under them.
+    with LocalMongod(args=["--setParameter=ttlMonitorEnabled=false"]) as mongod:
         yield mongod.uri("")
 
 
@@ -111,18 +116,26 @@ def make_world(mongo_uri: str) -> Iterator[MakeWorld]:
     """Build applications: ``make_world(CODE_LENGTH=4)`` sets ``OTP_AUTH_CODE_LENGTH``.
 
     Keys that are written with another prefix, such as ``JWT_TOKEN_LOCATION``, go in through
-    ``config={...}``. ``handlers=False`` leaves the handlers out.
+    ``config={...}``. ``guarded=True`` keeps the default limits and lockouts, which other tests
+    would only run into. ``handlers=False`` leaves the handlers out. ``listeners`` hear what goes to
+    the database.
     """
     worlds: list[World] = []
 
     def make(
-        *, config: dict[str, Any] | None = None, handlers: bool = True, **options: Any
+        *,
+        config: dict[str, Any] | None = None,
+        handlers: bool = True,
+        guarded: bool = False,
+        listeners: Sequence[CommandListener] = (),
+        **options: Any,
     ) -> World:
         app = Flask("world")
         app.config.update(SECRET_KEY=SECRET_KEY, MONGO_URI=mongo_uri)
         app.config.update(config or {})
+        options = options if guarded else {**UNGUARDED, **options}
         app.config.update({f"OTP_AUTH_{key}": value for key, value in options.items()})
-        mongo = PyMongo(app)
+        mongo = PyMongo(app, event_listeners=listeners)
         otp = FlaskOtpAuth()
         world = World(app, otp, mongo)
         worlds.append(world)

@@ -1,0 +1,80 @@
+"""The way to MongoDB: which database, how durable, and for how long to wait."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from typing import Any, cast
+
+import pymongo
+from flask_pymongo import PyMongo
+from pymongo import ReadPreference, WriteConcern
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from .exceptions import ConfigurationError, InternalError, ServiceUnavailable
+
+_log = logging.getLogger("flask_otp_auth")
+
+Document = dict[str, Any]
+RETRY_AFTER = 5  # seconds; an election of a replica set takes about this long
+
+
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Bound the database operations inside, and tell a database that is away from a real fault.
+
+    :param seconds: for all operations inside together.
+    :raises ServiceUnavailable: no answer in time.
+    :raises InternalError: the database refused the operation.
+    """
+    failure: ServiceUnavailable | InternalError
+    try:
+        with pymongo.timeout(seconds):
+            yield
+        return
+    except PyMongoError as error:
+        # Neither the text of the driver nor its details: both can hold a whole document.
+        what = type(error).__name__
+        if isinstance(error, OperationFailure):
+            what += f" {error.code} {(error.details or {}).get('codeName', '')}".rstrip()
+        if error.timeout or isinstance(error, ConnectionFailure):
+            failure = ServiceUnavailable(retry_after=RETRY_AFTER)
+            hint = f"no answer within {seconds} s: is MongoDB up and reachable under MONGO_URI?"
+        else:
+            failure = InternalError()
+            hint = "MongoDB refused the operation"
+        _log.error("database: %s (%s) [error %s]", hint, what, failure.id)
+    raise failure from None
+
+
+def durable(database: Database[Document], name: str) -> Collection[Document]:
+    """Return a collection whose writes outlive a change of primary and whose times are aware."""
+    return database.get_collection(
+        name,
+        codec_options=database.codec_options.with_options(
+            document_class=dict, tz_aware=True, tzinfo=UTC
+        ),
+        read_preference=ReadPreference.PRIMARY,
+        write_concern=WriteConcern("majority"),
+    )
+
+
+def database_of(mongo: PyMongo) -> Database[dict[str, Any]]:
+    """Return the database that the URI of *mongo* names."""
+    if not isinstance(mongo, PyMongo):
+        raise ConfigurationError(
+            "mongo", f"is a {type(mongo).__name__}, not a flask_pymongo.PyMongo"
+        )
+    if mongo.cx is None:
+        raise ConfigurationError(
+            "mongo", "is a PyMongo without a connection: call mongo.init_app(app) before"
+        )
+    if mongo.db is None:
+        raise ConfigurationError(
+            "MONGO_URI", "names no database: write mongodb://host:port/DATABASE"
+        )
+    return cast("Database[dict[str, Any]]", mongo.db)

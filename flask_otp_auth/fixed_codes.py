@@ -1,0 +1,73 @@
+"""Identifiers with a fixed code, for app-store reviewers and end-to-end tests."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from . import identifiers
+from .exceptions import InvalidIdentifier
+from .types import Method
+
+_log = logging.getLogger("flask_otp_auth")
+
+
+@dataclass(frozen=True, slots=True)
+class FixedCode:
+    """One entry: the code that always comes, and the UTC time from which the entry is dead."""
+
+    code: str = field(repr=False)
+    until: datetime
+
+
+def read(value: Mapping[Any, Any], code_length: int, region: str | None) -> Mapping[str, FixedCode]:
+    """Return the entries by normalised identifier.
+
+    :param value: ``{identifier: {"code": digits, "until": date}}``; a date counts to its end, in
+        UTC, and may be written in ISO 8601.
+    :raises ValueError: an entry is not of this form; the text does not hold its code.
+    """
+    entries: dict[str, FixedCode] = {}
+    for identifier, entry in value.items():
+        try:
+            method: Method = "email" if "@" in identifier else "sms"
+            normalised = identifiers.normalise(identifier, method, region)
+        except (InvalidIdentifier, TypeError):
+            raise ValueError("has a key that is no phone number or email address") from None
+        name = identifiers.mask(normalised)
+        if not isinstance(entry, Mapping) or set(entry) != {"code", "until"}:
+            raise ValueError(f"has an entry for {name} without exactly 'code' and 'until'")
+        code = entry["code"]
+        if not (
+            isinstance(code, str) and len(code) == code_length and code.isascii() and code.isdigit()
+        ):
+            raise ValueError(f"has a code for {name} that is no str of {code_length} digits")
+        entries[normalised] = FixedCode(code, _until(entry["until"], name))
+    return entries
+
+
+def _until(value: Any, name: str) -> datetime:
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value) if len(value) <= 10 else datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"has an 'until' for {name} that is no ISO 8601 date") from None
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime.combine(value, time(), UTC) + timedelta(days=1)
+    raise ValueError(f"has an 'until' for {name} that is no date")
+
+
+def announce(entries: Mapping[str, FixedCode], now: datetime) -> None:
+    """Log a warning for each entry, so that none is forgotten in production."""
+    for identifier, entry in entries.items():
+        _log.warning(
+            "test identifier %s %s with a fixed code until %s",
+            identifiers.mask(identifier),
+            "signs in" if now < entry.until else "is dead; remove it: it signed in",
+            entry.until.isoformat(),
+        )

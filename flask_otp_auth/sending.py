@@ -1,0 +1,68 @@
+"""Sending a code: now or in the background, and taking it back when it did not go out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from . import identifiers
+from .exceptions import OtpAuthError, SendFailed
+from .parts import Parts, about
+from .redaction import describe, short
+from .types import Session
+
+_log = logging.getLogger("flask_otp_auth")
+
+
+def dispatch(parts: Parts, session: Session, code: str, undo: Callable[[], None]) -> None:
+    """Send now, or hand the sending to the background, where it fails without an answer."""
+    if parts.later is None:
+        _deliver(parts, session, code, undo)
+        return
+
+    def job() -> None:
+        with contextlib.suppress(SendFailed):  # logged and signalled where it happened
+            _deliver(parts, session, code, undo)
+
+    try:
+        parts.later(job)
+    except OtpAuthError:
+        _undo(session, undo)
+        raise
+
+
+def _deliver(parts: Parts, session: Session, code: str, undo: Callable[[], None]) -> None:
+    """Hand the code to the sender; take it back if it did not go out."""
+    whom = (session.method, identifiers.mask(session.identifier), short(session.session_id))
+    handlers, to = parts.handlers, (session.identifier, session.method, session.payload)
+    try:
+        if not parts.settings.send_to_unknown and handlers.get_user(*to) is None:
+            _log.info("no user, no code sent: method=%s to=%s session=%s", *whom)
+            return
+        sent, raised = handlers.send_code(code, *to), None
+    except Exception as error:
+        sent, raised = False, describe(error, code, session.identifier)
+    if sent:
+        _log.info("code sent: method=%s to=%s session=%s", *whom)
+        parts.notify("code_sent", **about(session))
+        return
+    failure = SendFailed()
+    _log.error(
+        "code not sent: method=%s to=%s session=%s [error %s]: %s",
+        *whom,
+        failure.id,
+        raised or "send_code_handler did not return a true value",
+    )
+    parts.notify("send_failed", **about(session), reason="raised" if raised else "not sent")
+    _undo(session, undo)
+    raise failure
+
+
+def _undo(session: Session, undo: Callable[[], None]) -> None:
+    try:
+        undo()
+    except OtpAuthError as error:
+        _log.error(
+            "the code of session %s was not taken back: %s", short(session.session_id), error
+        )

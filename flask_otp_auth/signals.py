@@ -1,0 +1,61 @@
+"""Signals that a host can connect to; the sender is the app.
+
+Each receiver gets ``method``, ``identifier`` (masked), ``session_id`` and ``reason``, any of which
+may be ``None``; never a code. What a receiver raises is logged and changes no answer.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from blinker import Namespace
+from flask import current_app
+
+from . import identifiers
+from .redaction import describe
+
+_log = logging.getLogger("flask_otp_auth")
+_signals = Namespace()
+
+#: A session was stored and its code is about to be sent.
+session_initiated = _signals.signal("session-initiated")
+#: The sender took a code; also after a resend.
+code_sent = _signals.signal("code-sent")
+#: The sender did not take a code; ``reason`` says whether it raised or returned no true value.
+send_failed = _signals.signal("send-failed")
+#: A right code used its session up.
+code_verified = _signals.signal("code-verified")
+#: A wrong code cost a try, or a code came for a session that takes none; ``reason`` is which.
+code_rejected = _signals.signal("code-rejected")
+#: The last try of a session was wrong.
+session_locked = _signals.signal("session-locked")
+#: An identifier gets no new codes for a while (``reason="waiting"``) or any more (``"disabled"``).
+identifier_locked = _signals.signal("identifier-locked")
+#: The failures of an identifier were forgotten on request.
+identifier_unlocked = _signals.signal("identifier-unlocked")
+#: A send was refused by a limit; ``reason`` is ``"client"``, ``"identifier"`` or ``"lockout"``.
+rate_limited = _signals.signal("rate-limited")
+
+
+def notify(
+    name: str,
+    *,
+    method: str | None = None,
+    identifier: str | None = None,
+    session_id: str | None = None,
+    reason: str | None = None,
+) -> None:
+    """Send the signal *name* of the current app, with the identifier masked."""
+    signal = globals()[name]
+    if not signal.receivers:
+        return
+    try:
+        signal.send(
+            current_app._get_current_object(),  # type: ignore[attr-defined]
+            method=method,
+            identifier=None if identifier is None else identifiers.mask(identifier),
+            session_id=session_id,
+            reason=reason,
+        )
+    except Exception as error:
+        _log.error("a receiver of %s failed: %s", name, describe(error))

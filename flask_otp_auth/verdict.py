@@ -1,0 +1,100 @@
+"""The one atomic verdict: the update that decides everything about a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """What one guess did to its session; written by the verdict into the document itself."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    EXHAUSTED = "exhausted"
+    LOCKED = "locked"
+    EXPIRED = "expired"
+    USED = "used"
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the guess was compared with the codes of its session."""
+        return self in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.EXHAUSTED)
+
+
+_STATUS_AFTER = {
+    Outcome.ACCEPTED: "verified",
+    Outcome.REJECTED: "pending",
+    Outcome.EXHAUSTED: "locked",
+    Outcome.LOCKED: "locked",
+    Outcome.EXPIRED: "expired",
+    Outcome.USED: "verified",
+}
+
+
+def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping[str, Any]]:
+    """Build the update that judges a guess; every outcome of a guess is decided here and only here.
+
+    It runs as one operation on one document, so that no other guess comes between looking and
+    writing. It leaves its outcome in ``verdict``: the caller reads it from the same operation's
+    answer and so knows "verified by me" from "verified before". What is not of the expected type
+    never helps the guess.
+    """
+    in_time = {"$and": [{"$eq": [{"$type": "$expiresAt"}, "date"]}, {"$lt": [now, "$expiresAt"]}]}
+    tries_left = {
+        "$and": [
+            {"$in": [{"$type": "$attempts"}, ["int", "long"]]},
+            {"$in": [{"$type": "$maxAttempts"}, ["int", "long"]]},
+            {"$gte": ["$attempts", 0]},
+            {"$lt": ["$attempts", "$maxAttempts"]},
+        ]
+    }
+    matches = {
+        "$cond": [
+            {"$isArray": "$digests"},
+            {"$ne": [{"$setIntersection": ["$digests", list(candidates)]}, []]},
+            False,
+        ]
+    }
+    last_try = {"$gte": [{"$add": ["$attempts", 1]}, "$maxAttempts"]}
+    verdict = _switch(
+        ({"$eq": ["$status", "verified"]}, Outcome.USED),
+        ({"$eq": ["$status", "expired"]}, Outcome.EXPIRED),
+        ({"$ne": ["$status", "pending"]}, Outcome.LOCKED),
+        ({"$not": [in_time]}, Outcome.EXPIRED),
+        ({"$not": [tries_left]}, Outcome.LOCKED),
+        (matches, Outcome.ACCEPTED),
+        (last_try, Outcome.EXHAUSTED),
+        default=Outcome.REJECTED,
+    )
+    failed = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.EXHAUSTED.value]]}
+    accepted = {"$eq": ["$verdict", Outcome.ACCEPTED.value]}
+    pending = {"$eq": ["$verdict", Outcome.REJECTED.value]}
+    return [
+        {"$set": {"verdict": verdict}},
+        {
+            "$set": {
+                "status": _switch(
+                    *(
+                        ({"$eq": ["$verdict", outcome.value]}, status)
+                        for outcome, status in _STATUS_AFTER.items()
+                    ),
+                    default="locked",
+                ),
+                "attempts": {"$cond": [failed, {"$add": ["$attempts", 1]}, "$attempts"]},
+                "verifiedAt": {"$cond": [accepted, now, "$verifiedAt"]},
+                "digests": {"$cond": [pending, "$digests", "$$REMOVE"]},
+            }
+        },
+    ]
+
+
+def _switch(*branches: tuple[Mapping[str, Any], str], default: str) -> Mapping[str, Any]:
+    return {
+        "$switch": {
+            "branches": [{"case": case, "then": str(then)} for case, then in branches],
+            "default": str(default),
+        }
+    }
