@@ -1,0 +1,261 @@
+"""No code, token, full session id or full identifier reaches a log, at any level."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flask_otp_auth import OtpAuthError
+from flask_otp_auth.redaction import describe, redact, short
+
+ID = "c0ffee42" + "deadbeef" * 3
+CODE = "837465"
+PHONE = "+46701234567"
+EMAIL = "user@example.com"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJl-_x"
+
+
+def test_a_session_can_be_found_by_its_log_line_but_not_used():
+    assert short(ID) == "c0ffee42..."
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("nothing to hide", "nothing to hide"),
+        ("HTTP 503 after 30 s on port 27017", "HTTP 503 after 30 s on port 27017"),
+        ("2026-01-02", None),
+        (f"code {CODE}", "code [code]"),
+        (f"code {CODE[:3]}-{CODE[3:]}", "code [code]"),
+        (f"code {CODE[:3]} {CODE[3:]}!", "code [code]!"),
+        (f"code='{CODE}'", "code='[code]'"),
+        (f"id99{CODE}77", "id[code]"),
+        (f"to {PHONE}", "to +467*****67"),
+        (f"to {EMAIL}", "to u***@example.com"),
+        ("to +15551234567", "to +*****67"),
+        ("to 555-123-4567", "to *****67"),
+        ("to other.person+tag@mail.example.org now", "to o***@mail.example.org now"),
+        (f"session {ID}", "session c0ffee42..."),
+        (f"Bearer {JWT}", "Bearer [token]"),
+        (f"('{JWT}',)", "('[token]',)"),
+    ],
+)
+def test_a_message_keeps_its_sense_and_loses_its_secrets(text, redacted):
+    if redacted is None:
+        assert redact(text) == "*****02"
+    else:
+        assert redact(text, CODE, PHONE) == redacted
+
+
+around = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@given(around, around, st.from_regex(r"[0-9]{4,8}", fullmatch=True))
+def test_no_text_around_a_code_saves_it_from_redaction(before, after, code):
+    assert code not in redact(f"{before} {code} {after}".replace(code, f"x{code}x"), code)
+
+
+@given(around, around, st.sampled_from([PHONE, EMAIL, "5551234567", "o'user@example.com"]))
+def test_no_text_around_an_identifier_saves_it_from_redaction(before, after, identifier):
+    assert identifier not in redact(before + identifier + after, CODE, identifier)
+
+
+@given(around, around)
+def test_no_text_around_a_token_saves_its_signature(before, after):
+    assert "c2lnbmF0dXJl" not in redact(f"{before} {JWT} {after}")
+
+
+def raised(action):
+    try:
+        action()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+SECRETS = f"{CODE} {PHONE} {EMAIL} {ID} {JWT}"
+
+
+def fail_plainly():
+    raise RuntimeError(SECRETS)
+
+
+def fail_with_a_cause():
+    try:
+        fail_plainly()
+    except RuntimeError as cause:
+        raise ValueError(SECRETS) from cause
+
+
+def fail_while_handling():
+    try:
+        fail_plainly()
+    except RuntimeError:
+        raise KeyError(SECRETS)  # noqa: B904
+
+
+def fail_with_notes():
+    error = RuntimeError("a first line\n" + SECRETS)
+    error.add_note(SECRETS)
+    raise error
+
+
+def fail_with_arguments():
+    raise OSError(5, SECRETS, SECRETS)
+
+
+def fail_to_parse():
+    compile(f"({SECRETS}", "secret.py", "exec")
+
+
+def fail_in_a_group():
+    raise ExceptionGroup(SECRETS, [raised(fail_plainly), raised(fail_with_arguments)])
+
+
+def fail_with_locals():
+    code, phone = CODE, PHONE
+    return json.loads("{" * (len(code) + len(phone)))
+
+
+FAILURES = [
+    fail_plainly,
+    fail_with_a_cause,
+    fail_while_handling,
+    fail_with_notes,
+    fail_with_arguments,
+    fail_to_parse,
+    fail_in_a_group,
+    fail_with_locals,
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("identifier", [PHONE, EMAIL])
+def test_a_described_error_says_where_it_was_but_no_secret(failure, identifier):
+    text = describe(raised(failure), CODE, identifier)
+    assert failure.__name__ in text
+    for secret in (CODE, PHONE, PHONE[1:], EMAIL, ID, "c2lnbmF0dXJl"):
+        assert secret not in text
+
+
+def test_a_described_error_keeps_its_type_and_its_causes():
+    text = describe(raised(fail_with_a_cause))
+    assert text.index("RuntimeError") < text.index("ValueError")
+    assert "fail_plainly" in text
+
+
+def test_a_cause_that_the_host_suppressed_stays_away():
+    def fail():
+        try:
+            fail_plainly()
+        except RuntimeError:
+            raise ValueError("told") from None
+
+    text = describe(raised(fail))
+    assert "ValueError: told" in text
+    assert "RuntimeError" not in text
+
+
+def test_errors_that_are_causes_of_each_other_are_described():
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    text = describe(one)
+    assert "one" in text
+    assert "other" in text
+
+
+def spilling(secrets):
+    """Return a handler that fails and puts all it knows into its error."""
+
+    def handler(*args):
+        secrets.append(args)
+        raise RuntimeError(f"failed on {args!r} {[str(arg) for arg in args]}")
+
+    return handler
+
+
+def remembering(secrets, answer):
+    def handler(*args):
+        secrets.append(args)
+        return answer
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("identifier", "normalised", "method"),
+    [("+46 70-123 45 67", PHONE, "sms"), ("User@Example.com", EMAIL, "email")],
+)
+@pytest.mark.parametrize("failing", [None, "send", "user", "success"])
+def test_a_whole_login_logs_nothing_that_helps_to_sign_in(
+    make_world, caplog, failing, identifier, normalised, method
+):
+    caplog.set_level(logging.DEBUG, logger="flask_otp_auth")
+    world = make_world(handlers=False)
+    calls = []
+    world.otp.send_code_handler(spilling(calls) if failing == "send" else remembering(calls, True))
+    world.otp.get_user_handler(
+        spilling(calls) if failing == "user" else remembering(calls, {"id": "7"})
+    )
+    world.otp.verify_success_handler(
+        spilling(calls) if failing == "success" else remembering(calls, {"token": JWT})
+    )
+    client = world.client
+    started = client.post("/otp/initiate", json={"identifier": identifier, "method": method})
+    session_id = world.sessions.find_one()["_id"]
+    code = calls[0][0]
+    wrong = f"{(int(code) + 1) % 10**6:06}"
+    verified = [
+        client.post("/otp/verify", json={"sessionId": session_id, "code": typed})
+        for typed in (wrong, f"{code[:3]} {code[3:]}", code)
+    ]
+    assert caplog.records
+    assert {record.name for record in caplog.records if record.name.startswith("flask_otp")} == {
+        "flask_otp_auth"
+    }
+    text = caplog.text
+    for secret in (code, wrong, session_id, identifier, normalised, normalised[1:], JWT):
+        assert secret not in text
+    failed = [
+        answer.json["error"]["id"] for answer in (started, *verified) if answer.status_code == 500
+    ]
+    assert len(failed) == (0 if failing is None else 1)
+    assert all(id_ in text for id_ in failed)
+
+
+def test_a_refused_body_is_logged_by_its_error_id_alone(world, caplog):
+    caplog.set_level(logging.DEBUG, logger="flask_otp_auth")
+    for body in (
+        {"identifier": PHONE, "method": CODE},
+        {"identifier": f"{PHONE}x", "method": "sms"},
+        {"identifier": EMAIL, "method": "email", "payload": {"$": CODE}},
+        {"sessionId": ID, "code": CODE, PHONE: EMAIL},
+    ):
+        answer = world.client.post("/otp/initiate", json=body)
+        assert answer.json["error"]["id"] in caplog.text
+    for secret in (CODE, PHONE, EMAIL, ID):
+        assert secret not in caplog.text
+
+
+def test_results_can_be_logged_by_a_host_without_giving_anything_away(make_world):
+    world = make_world(REFRESH_TOKEN=True)
+    with world.app.app_context():
+        started = world.otp.initiate(PHONE, "sms", {"a": EMAIL})
+        session = world.otp.get_session(started.session_id)
+        result = world.otp.verify(started.session_id, world.code)
+        with pytest.raises(OtpAuthError) as caught:
+            world.otp.verify(started.session_id, world.code)
+    text = f"{started} {started!r} {session} {result} {result!r} {caught.value!r}"
+    for secret in (
+        started.session_id,
+        PHONE,
+        EMAIL,
+        world.code,
+        result.token,
+        result.refresh_token,
+    ):
+        assert secret not in text

@@ -1,0 +1,476 @@
+"""What a request may hold, read strictly, and what an answer is written as."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import json
+import uuid
+from collections import ChainMap, OrderedDict
+
+import bson
+import pytest
+from bson import Decimal128, ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from flask_otp_auth import InitiateResult, VerifyResult, schemas
+from flask_otp_auth.exceptions import InvalidRequest
+
+ID = "0123456789abcdef" * 2
+HEX = "65a1b2c3d4e5f60718293a4b"
+BOTH = schemas.initiate_request(("sms", "email"))
+
+
+def nested(levels, container=dict):
+    """Return a payload of so many levels."""
+    value = {}
+    for _ in range(levels - 1):
+        value = {"a": value} if container is dict else [value]
+    return value if isinstance(value, dict) else {"a": value[0]}
+
+
+def members(count, start=0):
+    return {f"m{number}": number for number in range(start, start + count)}
+
+
+ALLOWED = {
+    "empty": {},
+    "of the README": {"returnUrl": "/dashboard"},
+    "every type": {"a": [None, True, False, 0, -1, 1.5, "", "text", [], {}]},
+    "2 KiB": {"a": "x" * 2040},
+    "2 KiB of UTF-8": {"a": "å" * 1020},
+    "5 levels": nested(5),
+    "5 levels of lists": {"a": [[[[0, "x", None]]]]},
+    "32 members": members(32),
+    "32 members inside": {"a": [members(32)]},
+    "256 values": {"a": [0] * 255},
+    "256 values, spread": {"a": [0] * 100, "b": [0] * 100, "c": [0] * 53},
+    "name of 64 characters": {"å" * 64: 1},
+    "name of 1 character": {"a": 1},
+    "name with spaces and signs": {"a b-c_d/é'\"<>": 1},
+    "name like __proto__": {"proto": 1, "__proto": 2, "constructor": 3},
+    "value with operator": {"a": "$where", "b": "a.b", "c": "__proto__"},
+    "value with NUL": {"a": "\0"},
+    "largest integer": {"a": 2**63 - 1},
+    "smallest integer": {"a": -(2**63)},
+    "largest float": {"a": 1.7976931348623157e308},
+}
+
+REFUSED = {
+    "list": [],
+    "text": "x",
+    "number": 1,
+    "False": False,
+    "True": True,
+    "bytes": b"{}",
+    "2 KiB and 1 byte": {"a": "x" * 2041},
+    "2 KiB and 1 byte of UTF-8": {"a": "å" * 1020 + "x"},
+    "2 KiB in names": {f"{number:064}": "" for number in range(31)},
+    "6 levels": nested(6),
+    "6 levels of lists": {"a": [[[[[]]]]]},
+    "100,000 levels": nested(100_000),
+    "33 members": members(33),
+    "33 members inside": {"a": [members(33)]},
+    "257 values": {"a": [0] * 256},
+    "257 values, spread": {"a": [0] * 100, "b": [0] * 100, "c": [0] * 54},
+    "name of 0 characters": {"": 1},
+    "name of 65 characters": {"k" * 65: 1},
+    "name with $": {"$where": 1},
+    "name with $ inside": {"a$b": 1},
+    "name with dot": {"a.b": 1},
+    "name with NUL": {"a\0": 1},
+    "name __proto__": {"__proto__": {"admin": True}},
+    "name with surrogate": {"\udfff": 1},
+    "operator inside": {"a": {"$gt": ""}},
+    "operator in a list": {"a": [[{"$gt": ""}]]},
+    "value with surrogate": {"a": ["\ud800"]},
+    "too large an integer": {"a": 2**63},
+    "too small an integer": {"a": [-(2**63) - 1]},
+    "infinity": {"a": float("inf")},
+    "minus infinity": {"a": [float("-inf")]},
+    "NaN": {"a": float("nan")},
+    "number as name": {1: 1},
+    "None as name": {None: 1},
+    "bytes inside": {"a": b"x"},
+    "date inside": {"a": dt.datetime(2026, 1, 2, tzinfo=dt.UTC)},
+    "ObjectId inside": {"a": ObjectId(HEX)},
+    "tuple inside": {"a": (1, 2)},
+    "set inside": {"a": {1}},
+    "object inside": {"a": object()},
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_a_payload_within_the_bounds_is_passed_on_as_sent(name):
+    payload = copy.deepcopy(ALLOWED[name])
+    schemas.check_payload(payload)
+    assert payload == ALLOWED[name]
+    loaded = schemas.load(BOTH, {"identifier": "x", "method": "sms", "payload": payload})
+    assert loaded["payload"] == ALLOWED[name]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_payload_beyond_a_bound_is_refused(name):
+    with pytest.raises(ValidationError):
+        schemas.check_payload(REFUSED[name])
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.load(BOTH, {"identifier": "x", "method": "sms", "payload": REFUSED[name]})
+    assert list(caught.value.fields) == ["payload"]
+
+
+def test_a_payload_that_holds_itself_does_not_hang_the_server():
+    payload = {}
+    payload["a"] = payload["b"] = [payload, payload]
+    with pytest.raises(ValidationError):
+        schemas.check_payload(payload)
+
+
+@pytest.mark.parametrize("body", [{}, {"payload": None}])
+def test_a_payload_that_is_null_or_absent_is_the_same(body):
+    loaded = schemas.load(BOTH, {"identifier": "x", "method": "sms", **body})
+    assert loaded["payload"] is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=6)
+        | st.dictionaries(st.text(max_size=70) | st.sampled_from(["$or", "a.b"]), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text("abc$._\0å", max_size=5), json_values, max_size=5))
+def test_a_payload_that_passes_comes_back_from_the_database_as_it_was(payload):
+    try:
+        schemas.check_payload(payload)
+    except ValidationError:
+        return
+    assert bson.decode(bson.encode({"payload": payload}))["payload"] == payload
+
+
+@given(json_values)
+def test_any_payload_is_taken_or_refused_and_never_a_crash(payload):
+    body = {"identifier": "x", "method": "sms", "payload": payload}
+    with contextlib.suppress(InvalidRequest):
+        assert schemas.load(BOTH, body)["payload"] == payload
+
+
+GOOD_INITIATE = {"identifier": "+46701234567", "method": "sms"}
+GOOD_VERIFY = {"sessionId": ID, "code": "123456"}
+GOOD_RESEND = {"sessionId": ID}
+
+
+def without(body, name):
+    return {key: value for key, value in body.items() if key != name}
+
+
+@pytest.mark.parametrize("value", [None, 5, 1.5, True, [], {}, ["x"], {"$ne": None}, "x\ud800"])
+@pytest.mark.parametrize(
+    ("schema", "body", "name"),
+    [
+        (BOTH, GOOD_INITIATE, "identifier"),
+        (BOTH, GOOD_INITIATE, "method"),
+        (schemas.verify_request, GOOD_VERIFY, "sessionId"),
+        (schemas.verify_request, GOOD_VERIFY, "code"),
+        (schemas.resend_request, GOOD_RESEND, "sessionId"),
+    ],
+    ids=["identifier", "method", "sessionId", "code", "resend sessionId"],
+)
+def test_a_member_of_the_wrong_type_never_reaches_a_query(schema, body, name, value):
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.load(schema, {**body, name: value})
+    assert list(caught.value.fields) == [name]
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [
+        (BOTH, GOOD_INITIATE),
+        (schemas.verify_request, GOOD_VERIFY),
+        (schemas.resend_request, GOOD_RESEND),
+    ],
+    ids=["initiate", "verify", "resend"],
+)
+def test_every_missing_and_every_unknown_member_is_named_as_in_the_body(schema, body):
+    for name in body:
+        with pytest.raises(InvalidRequest) as caught:
+            schemas.load(schema, without(body, name))
+        assert list(caught.value.fields) == [name]
+    for name in ("maxAttempts", "status", "session_id", "__proto__", "Code"):
+        with pytest.raises(InvalidRequest) as caught:
+            schemas.load(schema, {**body, name: 1})
+        assert list(caught.value.fields) == [name]
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.load(schema, {})
+    assert set(caught.value.fields) == set(body)
+
+
+@pytest.mark.parametrize("method", ["SMS", "sms ", "voice", "", "\uff53ms"])
+def test_a_method_that_is_not_offered_is_refused(method):
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.load(BOTH, {**GOOD_INITIATE, "method": method})
+    assert list(caught.value.fields) == ["method"]
+
+
+def test_the_methods_of_one_app_do_not_restrict_another():
+    only = {method: schemas.initiate_request((method,)) for method in ("sms", "email")}
+    for offered, schema in only.items():
+        for method in ("sms", "email"):
+            body = {**GOOD_INITIATE, "method": method}
+            if method == offered:
+                assert schemas.load(schema, body)["method"] == method
+            else:
+                with pytest.raises(InvalidRequest):
+                    schemas.load(schema, body)
+
+
+@pytest.mark.parametrize(
+    "code", ["1", "123 456", " 1 ", "x" * 64, "-1-", "\uff11\uff12", "\n", "\u00a0", "é", "\0"]
+)
+def test_what_a_person_may_have_typed_is_a_try(code):
+    assert schemas.load(schemas.verify_request, {**GOOD_VERIFY, "code": code})["code"] == code
+
+
+@pytest.mark.parametrize("code", ["", " ", "   ", "-", " - - ", "1" * 65, " " * 64 + "1"])
+def test_what_no_person_typed_as_a_code_costs_no_try(code):
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.load(schemas.verify_request, {**GOOD_VERIFY, "code": code})
+    assert list(caught.value.fields) == ["code"]
+
+
+@pytest.mark.parametrize(("length", "fine"), [(0, False), (1, True), (128, True), (129, False)])
+def test_a_session_id_has_1_to_128_characters(length, fine):
+    body = {**GOOD_VERIFY, "sessionId": "a" * length}
+    if fine:
+        assert schemas.load(schemas.verify_request, body)["session_id"] == "a" * length
+    else:
+        with pytest.raises(InvalidRequest):
+            schemas.load(schemas.verify_request, body)
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [
+        (BOTH, {"identifier": "+46701234567\ud800", "method": "+46701234567"}),
+        (BOTH, {**GOOD_INITIATE, "payload": {"+46701234567": "+46701234567", "$": 1}}),
+        (BOTH, {**GOOD_INITIATE, "payload": ["+46701234567"]}),
+        (schemas.verify_request, {"sessionId": "46701234567" * 20, "code": "46701234567" * 9}),
+    ],
+)
+def test_an_error_does_not_repeat_what_was_submitted(schema, body):
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.load(schema, body)
+    assert caught.value.fields
+    assert "46701234567" not in str(caught.value.fields)
+    assert "46701234567" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b"{}", {}),
+        (b' \t\r\n{"a": [1, -2.5, 1e3, true, false, null, "\\u00e5"]}\n', None),
+        ('{"å": "\U0001f600"}'.encode(), {"å": "\U0001f600"}),
+        (b'{"a": {"b": 1}, "c": {"b": 2}}', {"a": {"b": 1}, "c": {"b": 2}}),
+    ],
+)
+def test_a_json_object_is_read(body, value):
+    assert schemas.read_json(body) == (json.loads(body) if value is None else value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"   ",
+        b"\0",
+        b"{",
+        b"{} x",
+        b"{}{}",
+        b"{'a': 1}",
+        b'{"a": 1,}',
+        b"{a: 1}",
+        b'{"a": 01}',
+        b'{"a": +1}',
+        b'{"a": .5}',
+        b'{"a": 0x1}',
+        b'{"a": "\n"}',
+        b'{"a": "\\x41"}',
+        b'{"a": 1} // comment',
+        b"[]",
+        b'[{"a": 1}]',
+        b'"x"',
+        b"1",
+        b"true",
+        b"null",
+        b"NaN",
+        b'{"a": NaN}',
+        b'{"a": [Infinity]}',
+        b'{"a": {"b": -Infinity}}',
+        b'{"a": 1, "a": 1}',
+        b'{"a": 1, "\\u0061": 2}',
+        b'{"a": {"b": 1, "c": 2, "b": 3}}',
+        b'{"a": [[{"b": 1, "b": 3}]]}',
+        b'\xef\xbb\xbf{"a": 1}',
+        b'{"a": "\xff\xfe"}',
+        b'{"a": "\xed\xa0\x80"}',
+        b'{"a": "\xc0\x80"}',
+        '{"a": 1}'.encode("utf-16"),
+        '{"a": 1}'.encode("utf-16-le"),
+        '{"a": 1}'.encode("utf-32-be"),
+        b"[" * 16_000,
+        b'{"a":' * 3_000,
+        b'{"a":' * 3_000 + b"1" + b"}" * 3_000,
+        b'{"a": ' + b"9" * 16_000 + b"}",
+    ],
+)
+def test_whatever_is_not_one_strict_json_object_is_refused(body):
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.read_json(body)
+    assert caught.value.detail == "The request body is not a valid JSON object"
+    assert caught.value.fields is None
+
+
+@given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_an_object_or_a_client_error(body):
+    with contextlib.suppress(InvalidRequest):
+        assert isinstance(schemas.read_json(body), dict)
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=9), st.none() | st.booleans() | st.integers() | st.text(), max_size=9
+    )
+)
+def test_an_object_means_what_the_client_wrote(value):
+    assert schemas.read_json(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (dt.datetime(2026, 1, 2, 12, 35, tzinfo=dt.UTC), "2026-01-02T12:35:00.000Z"),
+        (dt.datetime(2026, 1, 2, 12, 35, 0, 7000, tzinfo=dt.UTC), "2026-01-02T12:35:00.007Z"),
+        (dt.datetime(2026, 1, 2, 12, 35, 0, 1, tzinfo=dt.UTC), "2026-01-02T12:35:00.000001Z"),
+        (dt.datetime(2026, 1, 2, 12, 35), "2026-01-02T12:35:00.000Z"),  # noqa: DTZ001
+        (
+            dt.datetime(2026, 1, 2, 12, 35, tzinfo=dt.timezone(dt.timedelta(hours=1))),
+            "2026-01-02T12:35:00.000+01:00",
+        ),
+        (dt.datetime(1, 1, 1, tzinfo=dt.UTC), "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_times_are_iso_8601_for_every_client(time, text):
+    assert schemas.iso8601(time) == text
+    assert json.loads(schemas.write_json({"at": time})) == {"at": text}
+
+
+@given(st.datetimes(timezones=st.sampled_from([dt.UTC, dt.timezone(dt.timedelta(hours=-5))])))
+def test_no_time_is_changed_by_writing_it(time):
+    assert dt.datetime.fromisoformat(schemas.iso8601(time)) == time
+
+
+@dataclasses.dataclass
+class Account:
+    id: ObjectId
+    at: dt.datetime
+
+
+class Role(enum.StrEnum):
+    ADMIN = "admin"
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (ObjectId(HEX), HEX),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (dt.time(12, 35), "12:35:00"),
+        (uuid.UUID(ID), "01234567-89ab-cdef-0123-456789abcdef"),
+        (decimal.Decimal("1.50"), "1.50"),
+        (Decimal128("1.50"), "1.50"),
+        (bson.Int64(7), 7),
+        (bson.SON([("a", ObjectId(HEX))]), {"a": HEX}),
+        (OrderedDict(a=1), {"a": 1}),
+        (ChainMap({"a": ObjectId(HEX)}, {"b": 2}), {"a": HEX, "b": 2}),
+        ({HEX}, [HEX]),
+        (frozenset(), []),
+        ((1, 2), [1, 2]),
+        (Role.ADMIN, "admin"),
+        (
+            Account(ObjectId(HEX), dt.datetime(2026, 1, 2, tzinfo=dt.UTC)),
+            {"id": HEX, "at": "2026-01-02T00:00:00.000Z"},
+        ),
+        ({"_id": ObjectId(HEX), "in": [{"a": ObjectId(HEX)}]}, {"_id": HEX, "in": [{"a": HEX}]}),
+        (None, None),
+        ("å\ud800\U0001f600", "å\ud800\U0001f600"),
+    ],
+)
+def test_what_a_user_may_hold_is_plain_json_in_the_answer(value, read):
+    assert json.loads(schemas.write_json({"user": value})) == {"user": read}
+
+
+@pytest.mark.parametrize(
+    "value", [object(), b"x", Account, {1: object()}, {(1, 2): 3}, {ObjectId(HEX): 1}, print]
+)
+def test_what_has_no_json_form_is_told_and_not_guessed(value):
+    with pytest.raises(TypeError):
+        schemas.write_json({"user": value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [-float("inf")]])
+def test_no_client_gets_json_that_it_cannot_read(value):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        schemas.write_json({"user": value})
+
+
+def test_a_user_that_holds_itself_is_an_error_and_no_endless_answer():
+    user = {}
+    user["self"] = [user]
+    with pytest.raises((ValueError, RecursionError)):
+        schemas.write_json(user)
+
+
+def test_the_answer_to_initiate_has_the_documented_members():
+    expires = dt.datetime(2026, 1, 2, 12, 35, tzinfo=dt.UTC)
+    assert schemas.dump_initiate(InitiateResult(ID, expires, 300)) == {
+        "sessionId": ID,
+        "expiresAt": "2026-01-02T12:35:00.000Z",
+        "ttl": 300,
+    }
+
+
+@pytest.mark.parametrize(
+    ("result", "data"),
+    [
+        (
+            VerifyResult("success", token="t", user={"id": "7"}),
+            {"status": "success", "token": "t", "user": {"id": "7"}},
+        ),
+        (
+            VerifyResult("success", token="t", refresh_token="r", user=None),
+            {"status": "success", "token": "t", "user": None, "refreshToken": "r"},
+        ),
+        (
+            VerifyResult("invalid_code", "Invalid", remaining_attempts=2),
+            {"status": "invalid_code", "message": "Invalid", "remainingAttempts": 2},
+        ),
+        (
+            VerifyResult("locked", "Locked", remaining_attempts=0),
+            {"status": "locked", "message": "Locked", "remainingAttempts": 0},
+        ),
+        (VerifyResult("expired", "Late"), {"status": "expired", "message": "Late"}),
+        (VerifyResult("not_found", "None"), {"status": "not_found", "message": "None"}),
+    ],
+)
+def test_the_answer_to_verify_has_the_documented_members(result, data):
+    assert schemas.dump_verify(result) == data

@@ -1,0 +1,679 @@
+"""The verdict on a guess, the life of a session, its indexes, and a database that fails."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import socket
+import threading
+import time
+import traceback
+from datetime import UTC, datetime, timedelta
+
+import pymongo
+import pytest
+from bson import Int64, MaxKey, Timestamp
+from conftest import NOW
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
+
+from flask_otp_auth.exceptions import InternalError, ServiceUnavailable
+from flask_otp_auth.sessions import Outcome, SessionStore
+from flask_otp_auth.types import Session
+
+PHONE = "+46701234567"
+EMAIL = "user@example.com"
+ID = "0123456789abcdef" * 2
+OTHER_ID = "fedcba9876543210" * 2
+RIGHT, RIGHT_OF_OLD_KEY, WRONG = b"r" * 32, b"o" * 32, b"w" * 32
+EXPIRES = NOW + timedelta(seconds=300)
+TICK = timedelta(milliseconds=1)
+ENDS = ["verified", "locked", "expired"]
+QUERIES = {"find", "findAndModify", "update", "delete", "aggregate", "count", "distinct"}
+
+
+class Heard(CommandListener):
+    """What went to the database, in order."""
+
+    def __init__(self):
+        self.commands = []
+
+    @property
+    def names(self):
+        return [name for name, _ in self.commands]
+
+    def started(self, event):
+        self.commands.append((event.command_name, copy.deepcopy(dict(event.command))))
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+@pytest.fixture
+def database(mongo_uri, heard):
+    with MongoClient(mongo_uri, event_listeners=[heard], tz_aware=True) as client:
+        yield client.get_default_database()
+
+
+@pytest.fixture
+def store(database):
+    return SessionStore(database, "otp_sessions", keep=86400, timeout=3)
+
+
+@pytest.fixture
+def sessions(database):
+    return database["otp_sessions"]
+
+
+def new_session(**changes):
+    return Session(
+        **{
+            "session_id": ID,
+            "identifier": PHONE,
+            "method": "sms",
+            "status": "pending",
+            "attempts": 0,
+            "max_attempts": 3,
+            "created_at": NOW,
+            "expires_at": EXPIRES,
+            "verified_at": None,
+            "payload": None,
+            **changes,
+        }
+    )
+
+
+def stored(sessions, without=(), **changes):
+    """Put a document of a pending session into the database, changed as given."""
+    document = {
+        "_id": ID,
+        "identifier": PHONE,
+        "method": "sms",
+        "payload": None,
+        "status": "pending",
+        "attempts": 0,
+        "maxAttempts": 3,
+        "createdAt": NOW,
+        "expiresAt": EXPIRES,
+        "verifiedAt": None,
+        "digests": [RIGHT],
+        **changes,
+    }
+    for name in without:
+        del document[name]
+    sessions.insert_one(document)
+
+
+def test_a_stored_session_has_the_fields_that_a_host_may_read(store, sessions):
+    store.insert(new_session(payload={"returnUrl": "/dashboard"}), RIGHT)
+    documented = {
+        "_id": ID,
+        "identifier": PHONE,
+        "method": "sms",
+        "attempts": 0,
+        "maxAttempts": 3,
+        "status": "pending",
+        "createdAt": NOW,
+        "expiresAt": EXPIRES,
+        "verifiedAt": None,
+        "payload": {"returnUrl": "/dashboard"},
+    }
+    document = sessions.find_one()
+    assert {name: document[name] for name in documented} == documented
+
+
+def test_a_session_id_is_never_given_to_two_sessions(store, sessions):
+    store.insert(new_session(), RIGHT)
+    with pytest.raises(InternalError):
+        store.insert(new_session(identifier="+46707654321"), WRONG)
+    assert sessions.find_one()["identifier"] == PHONE
+
+
+def test_a_session_is_found_as_it_was_stored(store):
+    session = new_session(payload={"a": [1, {"b": None}]})
+    store.insert(session, RIGHT)
+    assert store.find(ID) == session
+    assert store.find(OTHER_ID) is None
+
+
+def test_times_are_utc_whatever_the_client_of_the_host_is_set_to(mongo_uri):
+    with MongoClient(mongo_uri, tz_aware=False) as client:
+        naive_store = SessionStore(client.get_default_database(), "s", keep=86400, timeout=3)
+        naive_store.insert(new_session(), RIGHT)
+        session = naive_store.judge(ID, [RIGHT], NOW).session
+    for moment in (session.created_at, session.expires_at, session.verified_at):
+        assert moment.utcoffset() == timedelta(0)
+
+
+def test_an_unknown_session_gets_no_verdict_and_is_not_created(store, sessions):
+    assert store.judge(ID, [RIGHT], NOW) is None
+    assert sessions.count_documents({}) == 0
+
+
+def test_a_guess_touches_only_its_own_session(store, sessions):
+    store.insert(new_session(session_id=OTHER_ID), RIGHT)
+    before = sessions.find_one({"_id": OTHER_ID})
+    store.insert(new_session(), RIGHT)
+    store.judge(ID, [RIGHT], NOW)
+    assert sessions.find_one({"_id": OTHER_ID}) == before
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "late", "guess", "outcome", "status_after", "attempts_after"),
+    [
+        ("pending", 0, False, RIGHT, Outcome.ACCEPTED, "verified", 0),
+        ("pending", 2, False, RIGHT, Outcome.ACCEPTED, "verified", 2),
+        ("pending", 0, False, WRONG, Outcome.REJECTED, "pending", 1),
+        ("pending", 1, False, WRONG, Outcome.REJECTED, "pending", 2),
+        ("pending", 2, False, WRONG, Outcome.EXHAUSTED, "locked", 3),
+        ("pending", 3, False, RIGHT, Outcome.LOCKED, "locked", 3),
+        ("pending", 3, False, WRONG, Outcome.LOCKED, "locked", 3),
+        ("pending", 4, False, RIGHT, Outcome.LOCKED, "locked", 4),
+        ("pending", 0, True, RIGHT, Outcome.EXPIRED, "expired", 0),
+        ("pending", 2, True, WRONG, Outcome.EXPIRED, "expired", 2),
+        ("pending", 3, True, RIGHT, Outcome.EXPIRED, "expired", 3),
+        *(
+            (status, 1, late, guess, outcome, status, 1)
+            for status, outcome in [
+                ("verified", Outcome.USED),
+                ("locked", Outcome.LOCKED),
+                ("expired", Outcome.EXPIRED),
+            ]
+            for late in (False, True)
+            for guess in (RIGHT, WRONG)
+        ),
+    ],
+)
+def test_the_verdict_follows_the_table(
+    store, sessions, status, attempts, late, guess, outcome, status_after, attempts_after
+):
+    stored(sessions, status=status, attempts=attempts)
+    verdict = store.judge(ID, [guess], EXPIRES if late else NOW)
+    assert verdict.outcome is outcome
+    assert (verdict.session.status, verdict.session.attempts) == (status_after, attempts_after)
+    document = sessions.find_one()
+    assert (document["status"], document["attempts"]) == (status_after, attempts_after)
+    assert ("digests" in document) == (status_after == "pending")
+    assert document["verifiedAt"] == (NOW if outcome is Outcome.ACCEPTED else None)
+
+
+@pytest.mark.parametrize(
+    ("now", "outcome"),
+    [
+        (EXPIRES - TICK, Outcome.ACCEPTED),
+        (EXPIRES, Outcome.EXPIRED),
+        (EXPIRES + TICK, Outcome.EXPIRED),
+        (datetime(9999, 1, 1, tzinfo=UTC), Outcome.EXPIRED),
+        (datetime(1970, 1, 1, tzinfo=UTC), Outcome.ACCEPTED),
+    ],
+)
+def test_a_code_is_right_strictly_before_it_expires(store, now, outcome):
+    store.insert(new_session(), RIGHT)
+    assert store.judge(ID, [RIGHT], now).outcome is outcome
+
+
+@pytest.mark.parametrize("max_attempts", [1, 2, 10])
+def test_every_session_has_exactly_its_own_number_of_tries(store, max_attempts):
+    store.insert(new_session(max_attempts=max_attempts), RIGHT)
+    outcomes = [store.judge(ID, [WRONG], NOW).outcome for _ in range(max_attempts + 2)]
+    assert outcomes == [
+        *[Outcome.REJECTED] * (max_attempts - 1),
+        Outcome.EXHAUSTED,
+        Outcome.LOCKED,
+        Outcome.LOCKED,
+    ]
+    assert store.find(ID).attempts == max_attempts
+    assert store.judge(ID, [RIGHT], NOW).outcome is Outcome.LOCKED
+
+
+def test_the_last_try_may_still_be_the_right_one(store):
+    store.insert(new_session(), RIGHT)
+    outcomes = [store.judge(ID, [guess], NOW).outcome for guess in (WRONG, WRONG, RIGHT)]
+    assert outcomes[-1] is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("digests", "candidates", "outcome"),
+    [
+        ([RIGHT_OF_OLD_KEY], [RIGHT, RIGHT_OF_OLD_KEY], Outcome.ACCEPTED),
+        ([RIGHT, RIGHT_OF_OLD_KEY], [RIGHT], Outcome.ACCEPTED),
+        ([RIGHT, WRONG], [WRONG], Outcome.ACCEPTED),
+        ([RIGHT], [RIGHT, RIGHT], Outcome.ACCEPTED),
+        ([RIGHT], [], Outcome.REJECTED),
+        ([], [RIGHT], Outcome.REJECTED),
+        ([RIGHT], [RIGHT[:-1]], Outcome.REJECTED),
+        ([RIGHT], [RIGHT + b"\0"], Outcome.REJECTED),
+        ([RIGHT], [b""], Outcome.REJECTED),
+    ],
+)
+def test_a_code_is_right_if_any_key_and_any_message_of_the_session_fits(
+    store, sessions, digests, candidates, outcome
+):
+    stored(sessions, digests=digests)
+    assert store.judge(ID, candidates, NOW).outcome is outcome
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_ended_session_never_opens_again_whatever_is_tried(store, sessions, end):
+    store.insert(new_session(), RIGHT)
+    if end == "verified":
+        store.judge(ID, [RIGHT], NOW)
+    elif end == "locked":
+        for _ in range(3):
+            store.judge(ID, [WRONG], NOW)
+    else:
+        store.judge(ID, [WRONG], EXPIRES)
+    ended = sessions.find_one()
+    assert ended["status"] == end
+    for guess in (RIGHT, WRONG, RIGHT):
+        for now in (NOW - timedelta(days=1), NOW, EXPIRES + timedelta(days=1)):
+            assert store.judge(ID, [guess], now).outcome is not Outcome.ACCEPTED
+            store.discard(ID)
+    after = sessions.find_one()
+    for document in (ended, after):
+        del document["verdict"]
+    assert after == ended
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_digests_leave_the_database_when_the_session_ends(store, sessions, end):
+    store.insert(new_session(max_attempts=1), RIGHT)
+    guess, now = {
+        "verified": (RIGHT, NOW),
+        "locked": (WRONG, NOW),
+        "expired": (WRONG, EXPIRES),
+    }[end]
+    store.judge(ID, [guess], now)
+    document = sessions.find_one()
+    assert document["status"] == end
+    assert "digests" not in document
+    assert RIGHT.decode() not in str(document)
+
+
+def test_a_wrong_guess_is_not_stored(store, sessions):
+    store.insert(new_session(), RIGHT)
+    store.judge(ID, [WRONG], NOW)
+    assert sessions.find_one()["digests"] == [RIGHT]
+
+
+NO_INTEGERS = [None, "0", 0.0, -1, Int64(-1), float("nan"), [], {}, True, NOW]
+
+
+@pytest.mark.parametrize("guess", [RIGHT, WRONG], ids=["right", "wrong"])
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        *(({"attempts": value}, Outcome.LOCKED) for value in NO_INTEGERS),
+        *(({"maxAttempts": value}, Outcome.LOCKED) for value in [*NO_INTEGERS, 0]),
+        *(
+            ({"expiresAt": value}, Outcome.EXPIRED)
+            for value in (
+                None,
+                "2100-01-01",
+                4102444800,
+                float("inf"),
+                {},
+                [EXPIRES],
+                True,
+                Timestamp(2**31, 1),
+                MaxKey(),
+            )
+        ),
+        *(
+            ({"status": value}, Outcome.LOCKED)
+            for value in (None, "", "PENDING", "open", 1, True, ["pending"], {"a": 1})
+        ),
+    ],
+)
+def test_a_damaged_session_never_lets_anybody_in(store, sessions, changes, outcome, guess):
+    stored(sessions, **changes)
+    assert store.judge(ID, [guess], NOW).outcome is outcome
+    document = sessions.find_one()
+    assert document["status"] == ("expired" if outcome is Outcome.EXPIRED else "locked")
+    assert "digests" not in document
+    assert document["verifiedAt"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("attempts", Outcome.LOCKED),
+        ("maxAttempts", Outcome.LOCKED),
+        ("expiresAt", Outcome.EXPIRED),
+        ("status", Outcome.LOCKED),
+        ("identifier", Outcome.ACCEPTED),
+    ],
+)
+def test_a_session_without_one_of_its_fields_never_lets_anybody_in(store, sessions, name, outcome):
+    stored(sessions, without=[name])
+    if name == "identifier":
+        with pytest.raises(InternalError):
+            store.judge(ID, [RIGHT], NOW)
+    else:
+        assert store.judge(ID, [RIGHT], NOW).outcome is outcome
+    assert "digests" not in sessions.find_one()
+
+
+@pytest.mark.parametrize(
+    "digests", [RIGHT, None, RIGHT.decode(), {"0": RIGHT}, 1, [[RIGHT]], [RIGHT.decode()], [None]]
+)
+def test_digests_of_the_wrong_type_match_no_code_and_still_cost_a_try(store, sessions, digests):
+    stored(sessions, digests=digests)
+    outcomes = [store.judge(ID, [RIGHT], NOW).outcome for _ in range(4)]
+    assert outcomes == [Outcome.REJECTED, Outcome.REJECTED, Outcome.EXHAUSTED, Outcome.LOCKED]
+
+
+def test_missing_digests_match_no_code_and_still_cost_a_try(store, sessions):
+    stored(sessions, without=["digests"])
+    assert store.judge(ID, [RIGHT], NOW).outcome is Outcome.REJECTED
+    assert store.find(ID).attempts == 1
+
+
+def test_long_counters_are_as_good_as_short_ones(store, sessions):
+    stored(sessions, attempts=Int64(2), maxAttempts=Int64(3))
+    assert store.judge(ID, [WRONG], NOW).outcome is Outcome.EXHAUSTED
+
+
+def test_a_code_that_did_not_go_out_cannot_be_guessed(store, sessions):
+    store.insert(new_session(), RIGHT)
+    store.discard(ID)
+    assert sessions.find_one()["status"] == "expired"
+    assert "digests" not in sessions.find_one()
+    assert store.judge(ID, [RIGHT], NOW).outcome is Outcome.EXPIRED
+
+
+def test_what_is_read_back_holds_nothing_to_guess_the_code_with(store):
+    store.insert(new_session(), RIGHT)
+    verdict = store.judge(ID, [WRONG], NOW)
+    for found in (verdict.session, store.find(ID)):
+        assert RIGHT.decode() not in str(dataclasses.asdict(found))
+
+
+def test_the_digests_do_not_travel_back_from_the_database(store, heard):
+    store.insert(new_session(), RIGHT)
+    store.judge(ID, [WRONG], NOW)
+    store.find(ID)
+    commands = dict(heard.commands)
+    assert commands["findAndModify"]["fields"] == {"digests": False}
+    assert commands["find"]["projection"] == {"digests": False}
+
+
+def test_writes_survive_the_loss_of_the_primary(store, heard):
+    store.insert(new_session(), RIGHT)
+    store.judge(ID, [WRONG], NOW)
+    store.discard(ID)
+    commands = dict(heard.commands)
+    for name in ("insert", "findAndModify", "update"):
+        assert commands[name]["writeConcern"]["w"] == "majority"
+
+
+def test_a_verdict_is_one_operation_of_the_database(store, heard):
+    store.insert(new_session(), RIGHT)
+    heard.commands.clear()
+    for guess in (WRONG, RIGHT, RIGHT):
+        store.judge(ID, [guess], NOW)
+    assert heard.names == ["findAndModify"] * 3
+
+
+def ttl_of(sessions, name="createdAt_1"):
+    return sessions.index_information()[name].get("expireAfterSeconds")
+
+
+def test_old_sessions_are_cleaned_up_from_the_first_use_on(store, sessions, heard):
+    assert heard.names == []
+    store.insert(new_session(), RIGHT)
+    assert set(heard.names[:-1]) == {"createIndexes"}
+    assert heard.names[-1] == "insert"
+    assert ttl_of(sessions) == 86400
+    assert sessions.index_information()["createdAt_1"]["key"] == [("createdAt", 1)]
+
+
+def test_the_index_costs_nothing_after_the_first_use(store, heard):
+    store.insert(new_session(), RIGHT)
+    heard.commands.clear()
+    store.insert(new_session(session_id=OTHER_ID), RIGHT)
+    assert heard.names == ["insert"]
+
+
+def test_parallel_first_uses_make_each_index_once(store, heard):
+    barrier = threading.Barrier(8)
+
+    def use(number):
+        barrier.wait(10)
+        store.insert(new_session(session_id=f"{number:032x}"), RIGHT)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    made = [command["indexes"][0]["name"] for _, command in heard.commands if "indexes" in command]
+    assert len(made) == len(set(made))
+    assert "createdAt_1" in made
+    assert heard.names.count("insert") == 8
+
+
+@pytest.mark.parametrize("keep", [301, 100_000])
+def test_a_changed_retention_takes_effect_at_the_next_start(database, store, sessions, heard, keep):
+    store.insert(new_session(), RIGHT)
+    heard.commands.clear()
+    changed = SessionStore(database, "otp_sessions", keep=keep, timeout=3)
+    changed.insert(new_session(session_id=OTHER_ID), RIGHT)
+    assert heard.names[-2:] == ["collMod", "insert"]
+    assert ttl_of(sessions) == keep
+
+
+def test_an_unchanged_retention_changes_nothing(database, store, sessions, heard):
+    store.insert(new_session(), RIGHT)
+    heard.commands.clear()
+    SessionStore(database, "otp_sessions", keep=86400, timeout=3).create_indexes()
+    assert set(heard.names) == {"createIndexes"}
+    assert ttl_of(sessions) == 86400
+
+
+def test_a_plain_index_on_the_time_becomes_one_that_cleans_up(store, sessions):
+    sessions.create_index("createdAt")
+    store.insert(new_session(), RIGHT)
+    assert ttl_of(sessions) == 86400
+
+
+def test_an_index_of_another_name_is_changed_and_not_doubled(store, sessions):
+    sessions.create_index("createdAt", name="byAge", expireAfterSeconds=5)
+    store.insert(new_session(), RIGHT)
+    assert ttl_of(sessions, "byAge") == 86400
+    keys = [index["key"] for index in sessions.index_information().values()]
+    assert keys.count([("createdAt", 1)]) == 1
+
+
+def test_an_index_that_cannot_be_made_is_loud_until_it_can(store, database, heard, caplog):
+    database.create_collection("otp_sessions", viewOn="others")
+    for _ in range(2):
+        caplog.clear()
+        heard.commands.clear()
+        with pytest.raises(InternalError) as caught:
+            store.insert(new_session(), RIGHT)
+        assert heard.names == ["createIndexes"]
+        (record,) = caplog.records
+        assert record.levelno == logging.ERROR
+        assert caught.value.id in record.getMessage()
+        assert "CommandNotSupportedOnView" in record.getMessage()
+    database.drop_collection("otp_sessions")
+    store.insert(new_session(), RIGHT)
+    assert ttl_of(database["otp_sessions"]) == 86400
+
+
+def stages(plan):
+    """Every stage name of an explained plan."""
+    if isinstance(plan, dict):
+        found = {plan["stage"]} if isinstance(plan.get("stage"), str) else set()
+        return found.union(*(stages(value) for value in plan.values()))
+    if isinstance(plan, list):
+        return set().union(*(stages(value) for value in plan))
+    return set()
+
+
+def test_no_query_of_the_package_scans_the_collection(make_world, heard):
+    world = make_world(guarded=True, listeners=[heard], IDENTIFIER_LIMITS="100 per minute")
+    for name in ("", ".limits", ".lockouts"):
+        collection = world.mongo.db[f"otp_sessions{name}"]
+        collection.insert_many(
+            {"_id": f"{number:032x}", "identifier": f"{number}", "status": "pending"}
+            for number in range(500)
+        )
+    for identifier, method in ((PHONE, "sms"), (EMAIL, "email")):
+        session_id = world.initiate(identifier, method)
+        world.client.post("/otp/resend", json={"sessionId": session_id})
+        world.verify(session_id, world.wrong_code)
+        world.verify(session_id, world.code)
+    with world.app.app_context():
+        world.otp.get_session(session_id)
+        world.otp.unlock(PHONE, "sms")
+    world.otp.send_code_handler(lambda code, identifier, method, payload: False)
+    world.client.post("/otp/initiate", json={"identifier": EMAIL, "method": "email"})
+    queries = [(name, command) for name, command in heard.commands if name in QUERIES]
+    assert {name for name, _ in queries} >= {"find", "findAndModify", "update"}
+    assert "otp_sessions" in {command[name] for name, command in queries}
+    for _, command in queries:
+        meant = {
+            key: value
+            for key, value in command.items()
+            if not key.startswith("$")
+            and key not in ("lsid", "txnNumber", "writeConcern", "readConcern", "maxTimeMS")
+        }
+        explained = world.mongo.db.command("explain", meant, verbosity="executionStats")
+        assert "COLLSCAN" not in stages(explained)
+        assert explained["executionStats"]["totalDocsExamined"] < 10
+
+
+def test_a_clean_login_is_two_commands(make_world, heard):
+    world = make_world(listeners=[heard])
+    world.initiate()
+    heard.commands.clear()
+    answer = world.verify(world.initiate(), world.code)
+    assert answer.status_code == 200
+    assert heard.names == ["insert", "findAndModify"]
+
+
+@pytest.fixture
+def silent_server():
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture
+def refusing_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+OPERATIONS = {
+    "insert": lambda store: store.insert(new_session(), RIGHT),
+    "judge": lambda store: store.judge(ID, [RIGHT], NOW),
+    "discard": lambda store: store.discard(ID),
+    "find": lambda store: store.find(ID),
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "operation"),
+    [*(("refusing", name) for name in OPERATIONS), ("silent", "insert"), ("silent", "judge")],
+)
+def test_a_database_that_is_away_is_told_within_the_timeout(
+    silent_server, refusing_port, operation, fault, caplog
+):
+    port = silent_server.getsockname()[1] if fault == "silent" else refusing_port
+    with MongoClient(f"mongodb://127.0.0.1:{port}/otp", connect=False) as client:
+        store = SessionStore(client["otp"], "otp_sessions", keep=86400, timeout=0.3)
+        started = time.monotonic()
+        with pytest.raises(ServiceUnavailable) as caught:
+            OPERATIONS[operation](store)
+        assert time.monotonic() - started < 1.3
+    assert caught.value.retry_after >= 1
+    (record,) = caplog.records
+    assert caught.value.id in record.getMessage()
+    assert record.levelno == logging.ERROR
+
+
+def test_after_a_slow_moment_of_the_database_the_index_is_still_made(store, sessions):
+    with pymongo.timeout(1e-6), pytest.raises(ServiceUnavailable):
+        store.insert(new_session(), RIGHT)
+    store.insert(new_session(), RIGHT)
+    assert ttl_of(sessions) == 86400
+
+
+def test_a_refused_write_is_told_without_the_document(store, database, caplog):
+    database.create_collection(
+        "otp_sessions", validator={"identifier": {"$type": "int"}}, validationLevel="strict"
+    )
+    with pytest.raises(InternalError) as caught:
+        store.insert(new_session(), RIGHT)
+    assert not isinstance(caught.value, ServiceUnavailable)
+    assert "WriteError 121" in caplog.text
+    assert caught.value.id in caplog.text
+    told = caplog.text + "".join(traceback.format_exception(caught.value))
+    for secret in ("46701234567", ID, RIGHT.decode()):
+        assert secret not in told
+    assert caught.value.detail == "Internal server error"
+
+
+def test_a_whole_login_is_bounded_by_the_option(make_world, refusing_port):
+    world = make_world(
+        config={"MONGO_URI": f"mongodb://127.0.0.1:{refusing_port}/otp"}, DB_TIMEOUT=0.2
+    )
+    started = time.monotonic()
+    with world.app.app_context(), pytest.raises(ServiceUnavailable):
+        world.otp.initiate(PHONE, "sms")
+    assert time.monotonic() - started < 1.2
+    assert world.outbox == []
+
+
+def test_starting_an_app_touches_no_database(silent_server, make_world):
+    port = silent_server.getsockname()[1]
+    make_world(config={"MONGO_URI": f"mongodb://127.0.0.1:{port}/otp"})
+    silent_server.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        silent_server.accept()
+
+
+def test_times_are_whole_milliseconds_as_the_database_keeps_them(world, clock):
+    clock.move_to(NOW.replace(microsecond=123_999))
+    with world.app.app_context():
+        result = world.otp.initiate(PHONE, "sms")
+        session = world.otp.get_session(result.session_id)
+    assert (
+        result.expires_at
+        == session.expires_at
+        == NOW.replace(microsecond=123_000) + timedelta(seconds=300)
+    )
+
+
+@pytest.mark.parametrize(
+    ("later", "status"), [(299.999, "success"), (300, "expired"), (300.001, "expired")]
+)
+def test_the_clock_of_the_application_decides_about_expiry(world, clock, later, status):
+    with world.app.app_context():
+        session_id = world.otp.initiate(PHONE, "sms").session_id
+        clock.move_to(NOW + timedelta(seconds=later))
+        assert world.otp.verify(session_id, world.code).status == status
+
+
+def test_no_code_is_stored_in_any_field(make_world):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("secrets.randbelow", lambda bound: 83_746_519)
+        world = make_world(CODE_LENGTH=8)
+        world.initiate(payload={"returnUrl": "/dashboard"})
+    assert world.code == "83746519"
+    (document,) = world.sessions.find()
+    assert world.code not in str(document)
+    assert 83_746_519 not in document.values()
+    assert [len(digest) for digest in document["digests"]] == [32]
