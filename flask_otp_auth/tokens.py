@@ -75,7 +75,7 @@ def user_id(user: Any) -> str:
 def _text(identity: Any, source: str) -> str:
     text = "" if identity is None else str(identity)
     if not text:
-        raise TypeError(f"{source} {identity!r}, which names nobody")
+        raise TypeError(f"{source} {identity!r}, which is no id")
     return text
 
 
