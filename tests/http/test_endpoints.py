@@ -1,0 +1,809 @@
+"""Bodies, statuses, texts and headers of the endpoints, to the letter, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from bson import ObjectId
+from conftest import NOW, MakeWorld, World
+from flask import abort
+from flask_jwt_extended import decode_token, jwt_required
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+from servers import JSON, Answer, Site, gunicorn, threaded
+
+PHONE = {"identifier": "+46701234567", "method": "sms"}
+UNKNOWN_SESSION = "0123456789abcdef" * 2
+BODY_MAX = 16 * 1024
+LOCKED = {
+    "status": "locked",
+    "message": "Too many failed attempts. Session is locked.",
+    "remainingAttempts": 0,
+}
+TITLES = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    413: "Request Entity Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+@pytest.fixture
+def site(world: World) -> Iterator[Site]:
+    with threaded(world.app) as site:
+        yield site
+
+
+def assert_error(answer: Answer, status: int, code: str, detail: str, fields: Any = None) -> str:
+    """Check a whole error answer to the letter and return its id."""
+    assert answer.headers["Content-Type"] == "application/json"
+    body = answer.json
+    id_ = body["error"].pop("id")
+    expected = {"title": TITLES[status], "detail": detail, "code": code}
+    if fields is not None:
+        expected["fields"] = fields
+    assert body == {"status": status, "error": expected}
+    assert answer.status == status
+    assert str(uuid.UUID(id_)) == id_
+    assert_hardened(answer)
+    return str(id_)
+
+
+def assert_data(answer: Answer, status: int, data: dict[str, Any]) -> None:
+    """Check a whole answer to the letter, ``...`` standing for a value that is checked apart."""
+    assert answer.headers["Content-Type"] == "application/json"
+    body = answer.json
+    open_values = {name for name, value in data.items() if value is ...}
+    assert open_values <= body["data"].keys()
+    assert {**body, "data": {**body["data"], **dict.fromkeys(open_values, ...)}} == {"data": data}
+    assert answer.status == status
+    assert_hardened(answer)
+
+
+def assert_hardened(answer: Answer) -> None:
+    assert answer.headers.get_all("Cache-Control") == ["no-store"]
+    assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    assert "Set-Cookie" not in answer.headers
+    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
+class TestInitiate:
+    def test_client_gets_session_id_expiry_and_ttl(
+        self, site: Site, clock: time_machine.Traveller
+    ) -> None:
+        answer = site.post("/otp/initiate", PHONE)
+
+        assert_data(
+            answer, 200, {"sessionId": ..., "expiresAt": "2050-01-02T12:35:00.000Z", "ttl": 300}
+        )
+        assert re.fullmatch(r"[0-9a-f]{32}", answer.json["data"]["sessionId"])
+
+    @pytest.mark.parametrize(
+        ("microsecond", "shown"), [(0, "000"), (1, "000"), (123_999, "123"), (999_999, "999")]
+    )
+    def test_client_reads_the_expiry_in_milliseconds_as_it_is_stored(
+        self,
+        world: World,
+        site: Site,
+        clock: time_machine.Traveller,
+        microsecond: int,
+        shown: str,
+    ) -> None:
+        clock.move_to(NOW.replace(microsecond=microsecond))
+
+        data = site.post("/otp/initiate", PHONE).json["data"]
+
+        assert data["expiresAt"] == f"2050-01-02T12:35:00.{shown}Z"
+        stored = world.sessions.find_one({"_id": data["sessionId"]})
+        assert stored is not None
+        assert stored["expiresAt"].isoformat(timespec="milliseconds") + "Z" == data["expiresAt"]
+
+    def test_answer_has_the_ttl_of_the_configuration(
+        self, make_world: MakeWorld, clock: time_machine.Traveller
+    ) -> None:
+        with threaded(make_world(CODE_TTL=90).app) as site:
+            assert_data(
+                site.post("/otp/initiate", PHONE),
+                200,
+                {"sessionId": ..., "expiresAt": "2050-01-02T12:31:30.000Z", "ttl": 90},
+            )
+
+    @pytest.mark.parametrize(
+        ("identifier", "method", "detail"),
+        [
+            ("+123", "sms", "Invalid phone number format"),
+            ("user@example.com", "sms", "Invalid phone number format"),
+            ("user@localhost", "email", "Invalid email address format"),
+            ("+46701234567", "email", "Invalid email address format"),
+        ],
+    )
+    def test_person_learns_which_form_was_wrong(
+        self, site: Site, identifier: str, method: str, detail: str
+    ) -> None:
+        answer = site.post("/otp/initiate", {"identifier": identifier, "method": method})
+
+        assert_error(answer, 400, "invalidIdentifier", detail)
+        assert identifier not in answer.text
+
+    def test_known_and_unknown_people_get_the_same_answer(self, world: World, site: Site) -> None:
+        world.users["+46701234567"] = {"id": "1"}
+        world.users["+46701234568"] = None
+
+        answers = [
+            site.post("/otp/initiate", {"identifier": identifier, "method": "sms"})
+            for identifier in world.users
+        ]
+
+        assert len(world.outbox) == 2
+        shapes = [
+            (answer.status, answer.json["data"].keys(), sorted(answer.headers.keys()))
+            for answer in answers
+        ]
+        assert shapes[0] == shapes[1]
+        assert not world.lookups
+
+
+class TestVerify:
+    def test_right_code_signs_in(self, world: World, site: Site) -> None:
+        session_id = site.initiate()
+
+        answer = site.verify(session_id, world.code)
+
+        assert_data(
+            answer,
+            200,
+            {"status": "success", "token": ..., "user": {"id": "user of +46701234567"}},
+        )
+        with world.app.app_context():
+            claims = decode_token(answer.json["data"]["token"])
+        assert claims["sub"] == "user of +46701234567"
+        assert claims["amr"] == ["otp", "sms"]
+        assert claims["fresh"] is True
+
+    def test_wrong_codes_count_down_to_the_lock(self, world: World, site: Site) -> None:
+        session_id = site.initiate()
+        answers = [site.verify(session_id, world.wrong_code) for _ in range(4)]
+
+        for answer, left in zip(answers, (2, 1), strict=False):
+            assert_data(
+                answer,
+                401,
+                {
+                    "status": "invalid_code",
+                    "message": "Invalid verification code",
+                    "remainingAttempts": left,
+                },
+            )
+        for answer in (*answers[2:], site.verify(session_id, world.code)):
+            assert_data(answer, 403, LOCKED)
+
+    @pytest.mark.parametrize(
+        ("after", "status"),
+        [
+            (timedelta(minutes=5, milliseconds=-1), 200),
+            (timedelta(minutes=5), 403),
+            (timedelta(hours=5), 403),
+        ],
+    )
+    def test_right_code_is_right_strictly_before_the_expiry(
+        self,
+        world: World,
+        site: Site,
+        clock: time_machine.Traveller,
+        after: timedelta,
+        status: int,
+    ) -> None:
+        session_id = site.initiate()
+        clock.move_to(NOW + after)
+
+        answer = site.verify(session_id, world.code)
+
+        assert answer.status == status
+        if status == 403:
+            expired = {"status": "expired", "message": "Verification code has expired"}
+            assert_data(answer, 403, expired)
+            clock.move_to(NOW)
+            assert_data(site.verify(session_id, world.code), 403, expired)
+
+    @pytest.mark.parametrize("session_id", [UNKNOWN_SESSION, "0", "é" * 128])
+    def test_unknown_session_is_not_found(self, site: Site, session_id: str) -> None:
+        assert_data(
+            site.verify(session_id, "123456"),
+            404,
+            {"status": "not_found", "message": "Session not found or expired"},
+        )
+
+    def test_right_code_of_nobody_is_not_found_and_used_up(self, world: World, site: Site) -> None:
+        world.users["+46701234567"] = None
+        session_id = site.initiate()
+
+        assert_data(
+            site.verify(session_id, world.code),
+            404,
+            {"status": "not_found", "message": "User not found"},
+        )
+        assert_error(
+            site.verify(session_id, world.code), 400, "alreadyVerified", "Session already verified"
+        )
+
+    def test_used_session_says_so_to_right_and_wrong_codes(self, world: World, site: Site) -> None:
+        session_id = site.initiate()
+        assert site.verify(session_id, world.code).status == 200
+
+        for code in (world.code, world.wrong_code):
+            assert_error(
+                site.verify(session_id, code), 400, "alreadyVerified", "Session already verified"
+            )
+
+    @pytest.mark.parametrize("handler", ["get_user_handler", "verify_success_handler"])
+    def test_failing_handler_is_answered_and_the_code_stays_used(
+        self, world: World, site: Site, handler: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*args: Any) -> None:
+            raise RuntimeError("the pool of replica-7 is empty")
+
+        def fails(user: Any, identifier: str, method: str, payload: Any) -> None:
+            fail()
+
+        def fails_early(identifier: str, method: str, payload: Any) -> None:
+            fail()
+
+        register = getattr(world.otp, handler)
+        register(fails if handler == "verify_success_handler" else fails_early)
+        session_id = site.initiate()
+
+        answer = site.verify(session_id, world.code)
+
+        id_ = assert_error(answer, 500, "internalServerError", "Failed to complete authentication")
+        assert "replica-7" not in answer.text
+        assert id_ in caplog.text
+        assert "replica-7" in caplog.text
+        assert world.code not in caplog.text
+        assert_error(
+            site.verify(session_id, world.code), 400, "alreadyVerified", "Session already verified"
+        )
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            None,
+            {},
+            {"user": {}},
+            {"user": {}, "token": None},
+            {"user": {}, "token": ""},
+            {"user": {}, "token": b"bytes"},
+            {"user": {1, object()}, "token": "t"},
+            {"user": float("nan"), "token": "t"},
+            {"user": {("a", "b"): 1}, "token": "t"},
+        ],
+        ids=repr,
+    )
+    def test_rubbish_of_verify_success_is_no_sign_in(
+        self, world: World, site: Site, answer: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @world.otp.verify_success_handler
+        def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:
+            return answer
+
+        session_id = site.initiate()
+
+        id_ = assert_error(
+            site.verify(session_id, world.code),
+            500,
+            "internalServerError",
+            "Failed to complete authentication",
+        )
+        assert id_ in caplog.text
+        assert site.verify(session_id, world.code).status == 400
+
+    @pytest.mark.parametrize(
+        "user", [{}, {"name": "no id"}, object(), "text", {"id": ""}], ids=repr
+    )
+    def test_user_without_an_id_gets_no_token(
+        self, world: World, site: Site, user: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        world.users["+46701234567"] = user
+        session_id = site.initiate()
+
+        assert_error(
+            site.verify(session_id, world.code),
+            500,
+            "internalServerError",
+            "Failed to complete authentication",
+        )
+        assert "no id" in caplog.text
+
+    def test_host_gives_users_of_mongodb_as_they_are(self, world: World, site: Site) -> None:
+        user_id = ObjectId("65a1b2c3d4e5f6a7b8c9d0e1")
+
+        @world.otp.verify_success_handler
+        def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:
+            return {
+                "user": {
+                    "_id": user_id,
+                    "name": "Åsa",
+                    "signedUp": datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC),
+                    "seen": [datetime(2026, 1, 2, 3, 4, 5)],  # noqa: DTZ001 - as PyMongo gives it
+                    "friends": [{"_id": user_id}],
+                },
+                "token": "the host's own",
+            }
+
+        session_id = site.initiate()
+
+        assert_data(
+            site.verify(session_id, world.code),
+            200,
+            {
+                "status": "success",
+                "token": "the host's own",
+                "user": {
+                    "_id": "65a1b2c3d4e5f6a7b8c9d0e1",
+                    "name": "Åsa",
+                    "signedUp": "2026-01-02T03:04:05.678Z",
+                    "seen": ["2026-01-02T03:04:05.000Z"],
+                    "friends": [{"_id": "65a1b2c3d4e5f6a7b8c9d0e1"}],
+                },
+            },
+        )
+
+    def test_user_of_mongodb_gets_a_token_for_its_id_as_text(
+        self, world: World, site: Site
+    ) -> None:
+        user_id = ObjectId("65a1b2c3d4e5f6a7b8c9d0e1")
+        world.users["user@example.com"] = {"_id": user_id, "seen": datetime.now(UTC)}
+        session_id = site.initiate("user@example.com", "email")
+
+        answer = site.verify(session_id, world.code)
+
+        assert_data(answer, 200, {"status": "success", "token": ..., "user": {"id": str(user_id)}})
+        with world.app.app_context():
+            claims = decode_token(answer.json["data"]["token"])
+        assert (claims["sub"], claims["amr"]) == (str(user_id), ["otp"])
+
+    def test_async_handlers_do_all_that_plain_ones_do(self, world: World, site: Site) -> None:
+        seen: list[tuple[Any, ...]] = []
+
+        @world.otp.send_code_handler
+        async def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+            seen.append((code, identifier, method, payload))
+            return True
+
+        @world.otp.get_user_handler
+        async def get_user(identifier: str, method: str, payload: Any) -> Any:
+            seen.append((identifier, method, payload))
+            return {"id": "7"}
+
+        @world.otp.verify_success_handler
+        async def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:
+            seen.append((user, identifier, method, payload))
+            return {"user": user, "token": "t"}
+
+        session_id = site.initiate(payload={"a": 1})
+        answer = site.verify(session_id, seen[0][0])
+
+        assert_data(answer, 200, {"status": "success", "token": "t", "user": {"id": "7"}})
+        person = ("+46701234567", "sms", {"a": 1})
+        assert seen[0][1:] == person
+        assert seen[1:] == [person, ({"id": "7"}, *person)]
+
+    def test_async_sender_that_says_false_is_a_failure(self, world: World, site: Site) -> None:
+        @world.otp.send_code_handler
+        async def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+            return False
+
+        assert_error(
+            site.post("/otp/initiate", PHONE),
+            500,
+            "internalServerError",
+            "Failed to send verification code",
+        )
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("path", "body", "fields"),
+        [
+            ("initiate", {}, {"identifier", "method"}),
+            ("initiate", {"identifier": 1, "method": "sms"}, {"identifier"}),
+            ("initiate", {"identifier": "1", "method": "voice"}, {"method"}),
+            ("initiate", {**PHONE, "payload": "x"}, {"payload"}),
+            ("initiate", {**PHONE, "payload": {"$x": 1}}, {"payload"}),
+            ("initiate", {**PHONE, "extra": 1}, {"extra"}),
+            ("verify", {}, {"sessionId", "code"}),
+            ("verify", {"sessionId": "", "code": ""}, {"sessionId", "code"}),
+            ("verify", {"sessionId": UNKNOWN_SESSION, "code": 123456}, {"code"}),
+            ("verify", {"sessionId": UNKNOWN_SESSION, "code": "1" * 65}, {"code"}),
+            ("verify", {"sessionId": UNKNOWN_SESSION, "code": "1", "user": 1}, {"user"}),
+        ],
+    )
+    def test_developer_learns_which_members_are_wrong(
+        self, site: Site, path: str, body: Any, fields: set[str]
+    ) -> None:
+        answer = site.post(f"/otp/{path}", body)
+
+        found = answer.json["error"]["fields"]
+        assert_error(answer, 400, "badRequest", "The request is not valid", found)
+        assert found.keys() == fields
+        assert all(
+            isinstance(messages, list) and all(isinstance(text, str) for text in messages)
+            for messages in found.values()
+        )
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("initiate", {"identifier": ["hunter2"], "method": "hunter2", "payload": "hunter2"}),
+            ("initiate", {"identifier": "hunter2", "method": "sms"}),
+            ("initiate", {**PHONE, "payload": {"$hunter2": "hunter2"}}),
+            ("initiate", {**PHONE, "extra": "hunter2"}),
+            ("verify", {"sessionId": {"hunter2": 1}, "code": ["hunter2"]}),
+            ("verify", {"sessionId": "hunter2" * 30, "code": "hunter2" * 30}),
+        ],
+    )
+    def test_submitted_values_come_neither_back_nor_into_the_log(
+        self, site: Site, path: str, body: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG, "flask_otp_auth")
+
+        answer = site.post(f"/otp/{path}", body)
+
+        assert answer.status == 400
+        assert answer.json["error"]["id"] in caplog.text
+        assert "hunter2" not in answer.text
+        assert "hunter2" not in caplog.text
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b'{"a":1,"a":1}'])
+    @pytest.mark.parametrize("path", ["initiate", "verify"])
+    def test_broken_json_is_a_bad_request(self, site: Site, path: str, body: bytes) -> None:
+        assert_error(
+            site.send("POST", f"/otp/{path}", body),
+            400,
+            "badRequest",
+            "The request body is not a valid JSON object",
+        )
+
+    @pytest.mark.parametrize("path", ["initiate", "verify"])
+    def test_other_media_types_are_refused(self, site: Site, path: str) -> None:
+        for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
+            assert_error(
+                site.send("POST", f"/otp/{path}", b"{}", headers),
+                415,
+                "unsupportedMediaType",
+                "Content-Type must be application/json in UTF-8",
+            )
+
+    def test_charset_utf8_is_no_reason_to_refuse(self, site: Site) -> None:
+        headers = {"Content-Type": 'application/json; charset="UTF-8"'}
+
+        assert site.post("/otp/initiate", PHONE, headers).status == 200
+
+    @pytest.mark.parametrize("path", ["initiate", "verify"])
+    def test_wrong_method_gets_flasks_own_answer(self, site: Site, path: str) -> None:
+        answer = site.send("GET", f"/otp/{path}")
+
+        assert answer.status == 405
+        assert answer.headers.get_content_type() == "text/html"
+        assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+
+    def test_no_other_site_may_call_from_a_browser(self, site: Site) -> None:
+        headers = {
+            "Origin": "https://evil.example",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type",
+        }
+
+        assert_hardened(site.send("OPTIONS", "/otp/verify", headers=headers))
+        assert_hardened(site.post("/otp/initiate", PHONE, headers))
+
+    def test_every_refusal_has_an_id_of_its_own_that_is_in_the_log(
+        self, site: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "flask_otp_auth")
+        ids = [site.post("/otp/initiate", {}).json["error"]["id"] for _ in range(3)]
+
+        assert len(set(ids)) == 3
+        assert all(id_ in caplog.text for id_ in ids)
+
+    def test_abort_in_a_hook_of_the_host_has_the_same_form(
+        self, world: World, site: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "flask_otp_auth")
+        world.app.before_request(lambda: abort(403, "the secret reason"))
+
+        answer = site.post("/otp/initiate", PHONE)
+
+        assert assert_error(answer, 403, "forbidden", "Forbidden") in caplog.text
+        assert not world.outbox
+
+    def test_text_of_an_unexpected_error_stays_in_the_log(
+        self, world: World, site: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @world.app.before_request
+        def fail() -> None:
+            raise LookupError("no such tenant: blue-42")
+
+        answer = site.post("/otp/verify", {"sessionId": UNKNOWN_SESSION, "code": "1"})
+
+        id_ = assert_error(answer, 500, "internalServerError", "Internal server error")
+        assert id_ in caplog.text
+        assert "blue-42" in caplog.text
+        assert "blue-42" not in answer.text
+
+    def test_host_keeps_its_own_error_pages(self, world: World, site: Site) -> None:
+        @world.app.errorhandler(404)
+        def not_found(error: Any) -> tuple[str, int]:
+            return "the host's page", 404
+
+        assert site.send("GET", "/elsewhere").text == "the host's page"
+        assert site.verify(UNKNOWN_SESSION, "123456").json["data"]["status"] == "not_found"
+
+
+def padded(size: int) -> bytes:
+    """A request for a code of exactly *size* bytes, with white space that JSON allows."""
+    body = json.dumps(PHONE).encode()
+    return body + b" " * (size - len(body))
+
+
+class TestBodySize:
+    @pytest.fixture(params=["werkzeug", "gunicorn"])
+    def served(
+        self, request: pytest.FixtureRequest, mongo_uri: str, world: World, tmp_path: Path
+    ) -> Iterator[Site]:
+        if request.param == "werkzeug":
+            with threaded(world.app) as site:
+                yield site
+            return
+        with gunicorn(mongo_uri, tmp_path / "gunicorn.log", workers=1) as site:
+            yield site
+
+    @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])
+    def test_no_body_over_16_kib_is_read(self, served: Site, chunked: bool) -> None:
+        def post(size: int) -> Answer:
+            return served.send("POST", "/otp/initiate", padded(size), chunked=chunked)
+
+        assert post(BODY_MAX).status == 200
+        for size in (BODY_MAX + 1, 2 * BODY_MAX, 1024 * 1024):
+            assert_error(post(size), 413, "payloadTooLarge", "The request body is too large")
+        assert post(1024).status == 200
+
+    @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])
+    def test_lower_limit_of_the_host_holds(self, make_world: MakeWorld, chunked: bool) -> None:
+        world = make_world(config={"MAX_CONTENT_LENGTH": 100})
+        with threaded(world.app) as site:
+
+            def post(size: int) -> Answer:
+                return site.send("POST", "/otp/initiate", padded(size), chunked=chunked)
+
+            assert post(100).status == 200
+            for size in (101, 102, 1000, 100_000):
+                assert_error(post(size), 413, "payloadTooLarge", "The request body is too large")
+
+    def test_higher_limit_of_the_host_is_not_ours(self, make_world: MakeWorld) -> None:
+        with threaded(make_world(config={"MAX_CONTENT_LENGTH": 1_000_000}).app) as site:
+            assert site.send("POST", "/otp/initiate", padded(BODY_MAX)).status == 200
+            assert site.send("POST", "/otp/initiate", padded(BODY_MAX + 1)).status == 413
+
+    def test_body_that_never_comes_is_no_request(self, site: Site, world: World) -> None:
+        answer = site.send("POST", "/otp/initiate", b"", {**JSON, "Expect": ""})
+
+        assert answer.status == 400
+        assert not world.outbox
+
+
+class TestCookies:
+    @pytest.fixture
+    def cookie_world(self, make_world: MakeWorld) -> World:
+        world = make_world(
+            config={"JWT_TOKEN_LOCATION": ["headers", "cookies"]}, REFRESH_TOKEN=True
+        )
+
+        @world.app.route("/protected", methods=["GET", "POST"])
+        @jwt_required()
+        def protected() -> str:
+            return "inside"
+
+        @world.app.post("/refresh")
+        @jwt_required(refresh=True)
+        def refresh() -> str:
+            return "refreshed"
+
+        return world
+
+    def test_browser_is_signed_in_with_csrf_protection(self, cookie_world: World) -> None:
+        with threaded(cookie_world.app) as site:
+            session_id = site.initiate()
+            wrong = site.verify(session_id, cookie_world.wrong_code)
+            answer = site.verify(session_id, cookie_world.code)
+            cookies: SimpleCookie = SimpleCookie()
+            for header in answer.headers.get_all("Set-Cookie", []):
+                cookies.load(header)
+
+            assert "Set-Cookie" not in wrong.headers
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert cookies.keys() == {
+                "access_token_cookie",
+                "csrf_access_token",
+                "refresh_token_cookie",
+                "csrf_refresh_token",
+            }
+            for name, cookie in cookies.items():
+                assert bool(cookie["httponly"]) == name.endswith("_cookie")
+            assert cookies["access_token_cookie"].value == answer.json["data"]["token"]
+            assert cookies["refresh_token_cookie"].value == answer.json["data"]["refreshToken"]
+
+            access = {"Cookie": f"access_token_cookie={cookies['access_token_cookie'].value}"}
+            proof = {"X-CSRF-TOKEN": cookies["csrf_access_token"].value}
+            assert site.send("GET", "/protected", headers=access).text == "inside"
+            assert site.post("/protected", {}, access).status == 401
+            assert site.post("/protected", {}, access | {"X-CSRF-TOKEN": "guess"}).status == 401
+            assert site.post("/protected", {}, access | proof).text == "inside"
+            assert site.send("GET", "/protected").status == 401
+
+    def test_tokens_of_the_host_are_not_put_into_cookies(self, cookie_world: World) -> None:
+        @cookie_world.otp.verify_success_handler
+        def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:
+            return {"user": user, "token": "the host's own"}
+
+        with threaded(cookie_world.app) as site:
+            session_id = site.initiate()
+            answer = site.verify(session_id, cookie_world.code)
+
+        assert answer.status == 200
+        assert "Set-Cookie" not in answer.headers
+
+
+class TestOptions:
+    def test_refresh_token_gets_a_new_access_token(self, make_world: MakeWorld) -> None:
+        world = make_world(REFRESH_TOKEN=True)
+
+        @world.app.post("/refresh")
+        @jwt_required(refresh=True)
+        def refresh() -> str:
+            return "refreshed"
+
+        with threaded(world.app) as site:
+            session_id = site.initiate()
+            answer = site.verify(session_id, world.code)
+            assert_data(
+                answer,
+                200,
+                {
+                    "status": "success",
+                    "token": ...,
+                    "refreshToken": ...,
+                    "user": {"id": "user of +46701234567"},
+                },
+            )
+            data = answer.json["data"]
+
+            def authorise(token: str) -> Answer:
+                return site.post("/refresh", {}, {"Authorization": f"Bearer {token}"})
+
+            assert authorise(data["refreshToken"]).text == "refreshed"
+            assert authorise(data["token"]).status == 422
+
+    def test_url_prefix_moves_the_endpoints(self, make_world: MakeWorld) -> None:
+        with threaded(make_world(URL_PREFIX="/auth/code").app) as site:
+            assert site.post("/auth/code/initiate", PHONE).status == 200
+            assert site.post("/otp/initiate", PHONE).status == 404
+
+    def test_app_without_routes_has_none(self, make_world: MakeWorld) -> None:
+        world = make_world(REGISTER_ROUTES=False)
+        with threaded(world.app) as site:
+            assert site.post("/otp/initiate", PHONE).status == 404
+        with world.app.test_request_context():
+            assert world.otp.initiate("+46701234567", "sms").ttl == 300
+
+    def test_methods_that_are_not_offered_are_refused(self, make_world: MakeWorld) -> None:
+        world = make_world(METHODS=["email"])
+        with threaded(world.app) as site:
+            assert_error(
+                site.post("/otp/initiate", PHONE),
+                400,
+                "badRequest",
+                "The request is not valid",
+                {"method": ["Must be one of: email."]},
+            )
+            assert site.initiate("user@example.com", "email")
+        assert [sent.method for sent in world.outbox] == ["email"]
+
+    def test_apps_of_one_process_keep_their_own_methods(self, make_world: MakeWorld) -> None:
+        worlds = [make_world(METHODS=[method]) for method in ("email", "sms")]
+        bodies = [{"identifier": "user@example.com", "method": "email"}, PHONE]
+
+        answers = [
+            [world.client.post("/otp/initiate", json=body).status_code for body in bodies]
+            for world in worlds
+        ]
+
+        assert answers == [[200, 400], [400, 200]]
+
+    def test_national_numbers_reach_the_country_of_the_configuration(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(DEFAULT_REGION="SE")
+        with threaded(world.app) as site:
+            session_id = site.initiate("070-123 45 67")
+            answer = site.verify(session_id, world.code)
+
+        stored = world.sessions.find_one({"_id": session_id})
+        assert stored is not None
+        assert stored["identifier"] == world.outbox[0].identifier == "+46701234567"
+        assert answer.json["data"]["user"] == {"id": "user of +46701234567"}
+
+    @pytest.mark.parametrize(
+        ("older", "newer", "status"),
+        [
+            (
+                {"SECRET_KEY": "a" * 32},
+                {"SECRET_KEY": "b" * 32, "SECRET_KEY_FALLBACKS": ["a" * 32]},
+                200,
+            ),
+            ({"SECRET_KEY": "a" * 32}, {"SECRET_KEY": "b" * 32}, 401),
+            (
+                {"OTP_AUTH_SECRET_KEY": "a" * 32},
+                {"OTP_AUTH_SECRET_KEY": ["b" * 32, "a" * 32]},
+                200,
+            ),
+            ({"OTP_AUTH_SECRET_KEY": "a" * 32}, {"OTP_AUTH_SECRET_KEY": "b" * 32}, 401),
+        ],
+        ids=["fallbacks", "no fallback", "own keys", "own key gone"],
+    )
+    def test_code_that_was_sent_before_a_key_rotation_still_works(
+        self, make_world: MakeWorld, older: dict[str, Any], newer: dict[str, Any], status: int
+    ) -> None:
+        before, after = make_world(config=older), make_world(config=newer)
+        with threaded(before.app) as site:
+            session_id = site.initiate()
+        with threaded(after.app) as site:
+            assert site.verify(session_id, before.code).status == status
+
+
+class Commands(CommandListener):
+    """The names of all commands that were sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+def test_clean_login_costs_one_insert_and_one_verdict(make_world: MakeWorld) -> None:
+    commands = Commands()
+    world = make_world(listeners=[commands])
+    with threaded(world.app) as site:
+        site.initiate()  # the first one of a process makes the index
+        commands.names.clear()
+
+        session_id = site.initiate()
+        assert commands.names == ["insert"]
+        commands.names.clear()
+
+        assert site.verify(session_id, world.code).status == 200
+        assert commands.names == ["findAndModify"]

@@ -1,0 +1,220 @@
+"""What the client gets, and what is left, when the database or the host's code fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeWorld, World
+from servers import PATIENCE, Answer, threaded
+
+from local_mongod import LocalMongod
+
+PHONE = {"identifier": "+46701234567", "method": "sms"}
+DB_TIMEOUT = 1.0
+SLACK = 1.5  # seconds; a busy machine answers later than it could
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGSTOP")
+
+
+@pytest.fixture
+def own_mongod(tmp_path: Path) -> Iterator[LocalMongod]:
+    with LocalMongod(tmp_path / "db") as mongod:
+        yield mongod
+
+
+@pytest.fixture
+def own_world(own_mongod: LocalMongod, make_world: MakeWorld) -> World:
+    return make_world(config={"MONGO_URI": own_mongod.uri("otp")}, DB_TIMEOUT=DB_TIMEOUT)
+
+
+def assert_unavailable(ask: Callable[[], Answer]) -> None:
+    start = time.monotonic()
+    answer = ask()
+    took = time.monotonic() - start
+
+    assert answer.status == 503
+    assert answer.json["error"].pop("id")
+    assert answer.json["error"]["code"] == "serviceUnavailable"
+    assert answer.json["error"]["detail"] == "Service temporarily unavailable"
+    assert answer.json["error"]["title"] == "Service Unavailable"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "127.0.0.1" not in answer.text
+    assert "mongo" not in answer.text.lower()
+    assert took < DB_TIMEOUT + SLACK
+
+
+def until_back(ask: Callable[[], Answer]) -> Answer:
+    """Ask again for as long as the answer is that the database is away."""
+    deadline = time.monotonic() + PATIENCE
+    while (answer := ask()).status == 503:
+        assert time.monotonic() < deadline, "the database is back and the application is not"
+    return answer
+
+
+class TestDatabaseAway:
+    def test_stopped_database_is_a_503_in_time_and_no_restart_is_needed(
+        self, own_mongod: LocalMongod, own_world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with threaded(own_world.app) as site:
+            session_id = site.initiate()
+            own_mongod.stop()
+
+            assert_unavailable(lambda: site.post("/otp/initiate", PHONE))
+            assert_unavailable(lambda: site.verify(session_id, own_world.code))
+            assert len(own_world.outbox) == 1
+            assert own_world.code not in caplog.text
+
+            own_mongod.start()
+            assert until_back(lambda: site.verify(session_id, own_world.code)).status == 200
+            assert site.post("/otp/initiate", PHONE).status == 200
+
+    @posix_only
+    def test_database_that_hangs_is_a_503_in_time_and_works_again(
+        self, own_mongod: LocalMongod, own_world: World
+    ) -> None:
+        with threaded(own_world.app) as site:
+            session_id = site.initiate()
+            os.kill(own_mongod.pid, signal.SIGSTOP)
+            try:
+                assert_unavailable(lambda: site.post("/otp/initiate", PHONE))
+                assert_unavailable(lambda: site.verify(session_id, own_world.wrong_code))
+                assert len(own_world.outbox) == 1
+            finally:
+                os.kill(own_mongod.pid, signal.SIGCONT)
+
+            # The guess may have been judged after all, but then it counted.
+            assert until_back(lambda: site.verify(session_id, own_world.code)).status == 200
+            stored = own_world.sessions.find_one({"_id": session_id})
+            assert stored is not None
+            assert (stored["status"], stored["attempts"] <= 1) == ("verified", True)
+
+    def test_app_that_starts_before_its_database_waits_for_it(
+        self, own_mongod: LocalMongod, make_world: MakeWorld
+    ) -> None:
+        uri = own_mongod.uri("otp")
+        own_mongod.stop()
+        world = make_world(config={"MONGO_URI": uri}, DB_TIMEOUT=DB_TIMEOUT)
+        with threaded(world.app) as site:
+            assert_unavailable(lambda: site.post("/otp/initiate", PHONE))
+            own_mongod.start()
+            assert until_back(lambda: site.post("/otp/initiate", PHONE)).status == 200
+
+        indexes = world.sessions.index_information()
+        assert [index["key"] for index in indexes.values() if "expireAfterSeconds" in index] == [
+            [("createdAt", 1)]
+        ]
+
+    @posix_only
+    def test_sender_and_database_that_fail_together_give_no_session(
+        self, own_mongod: LocalMongod, own_world: World
+    ) -> None:
+        @own_world.otp.send_code_handler
+        def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+            os.kill(own_mongod.pid, signal.SIGSTOP)
+            return False
+
+        with threaded(own_world.app) as site:
+            try:
+                answer = site.post("/otp/initiate", PHONE)
+            finally:
+                os.kill(own_mongod.pid, signal.SIGCONT)
+
+        assert answer.status == 500
+        assert answer.json["error"]["detail"] == "Failed to send verification code"
+        assert "sessionId" not in answer.text
+
+
+FAILURES = [False, None, 0, "", RuntimeError("gateway gw-17 is down"), SystemError(), KeyError(1)]
+
+
+@pytest.mark.parametrize("outcome", FAILURES, ids=repr)
+def test_code_that_was_not_sent_is_an_error_and_no_way_in(
+    world: World, outcome: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes: list[str] = []
+
+    @world.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> Any:
+        codes.append(code)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    with threaded(world.app) as site:
+        answer = site.post("/otp/initiate", PHONE)
+        [stored] = world.sessions.find()
+        after = site.verify(stored["_id"], codes[0])
+
+    error = answer.json["error"]
+    assert answer.status == 500
+    assert {**answer.json, "error": {**error, "id": ...}} == {
+        "status": 500,
+        "error": {
+            "id": ...,
+            "title": "Internal Server Error",
+            "detail": "Failed to send verification code",
+            "code": "internalServerError",
+        },
+    }
+    assert error["id"] in caplog.text
+    assert codes[0] not in caplog.text
+    assert "+46701234567" not in caplog.text
+    assert stored["status"] == "expired"
+    assert "digests" not in stored
+    assert after.status == 403
+    assert after.json["data"]["status"] == "expired"
+    assert not world.lookups
+
+
+def test_sender_that_answers_with_a_coroutine_has_not_sent(world: World) -> None:
+    async def later() -> bool:
+        return False
+
+    @world.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> Any:
+        return later()
+
+    with threaded(world.app) as site:
+        assert site.post("/otp/initiate", PHONE).status == 500
+
+
+@pytest.mark.parametrize("missing", ["send_code_handler", "get_user_handler"])
+def test_forgotten_handler_is_named_in_the_log_and_nothing_is_sent_or_stored(
+    make_world: MakeWorld, missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(handlers=False)
+    sent: list[str] = []
+    if missing != "send_code_handler":
+
+        @world.otp.send_code_handler
+        def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+            sent.append(code)
+            return True
+
+    else:
+
+        @world.otp.get_user_handler
+        def get_user(identifier: str, method: str, payload: Any) -> Any:
+            return {"id": "1"}
+
+    with threaded(world.app) as site:
+        answers = [site.post("/otp/initiate", PHONE), site.verify("0" * 32, "123456")]
+
+    for answer in answers:
+        assert answer.status == 500
+        error = answer.json["error"]
+        assert error["code"] == "internalServerError"
+        assert error["detail"] == "Internal server error"
+        assert error["id"] in caplog.text
+        assert missing not in answer.text
+    assert f"@otp.{missing}" in caplog.text
+    assert not sent
+    assert world.sessions.count_documents({}) == 0

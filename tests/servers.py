@@ -1,0 +1,347 @@
+"""Servers on free loopback ports for the tests, and a client that sends bytes as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+HOST = "127.0.0.1"
+PATIENCE = 30.0  # seconds until a server that does not do what was asked is given up
+ROOT = Path(__file__).parent.parent
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer, read to its end."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a server listens."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] = JSON,
+        *,
+        chunked: bool = False,
+        timeout: float = PATIENCE,
+    ) -> Answer:
+        """Send one request and read its answer."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout)
+        length = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(body))}
+        with contextlib.closing(connection):
+            connection.putrequest(method, path)
+            for name, value in {**headers, **length}.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            # A server may answer and close before it has read all.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.send(in_chunks(body) if chunked else body)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+        """Post JSON."""
+        return self.send("POST", path, json.dumps(body).encode(), {**JSON, **(headers or {})})
+
+    def initiate(
+        self, identifier: str = "+46701234567", method: str = "sms", **members: Any
+    ) -> str:
+        """Start a session and return its id."""
+        answer = self.post("/otp/initiate", {"identifier": identifier, "method": method, **members})
+        assert answer.status == 200, answer.text
+        return str(answer.json["data"]["sessionId"])
+
+    def verify(self, session_id: str, code: str) -> Answer:
+        """Try a code."""
+        return self.post("/otp/verify", {"sessionId": session_id, "code": code})
+
+
+def in_chunks(body: bytes, size: int = 4096) -> bytes:
+    """Return *body* in the chunked transfer coding of RFC 9112."""
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in [*chunks, b""])
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+@contextlib.contextmanager
+def threaded(app: Flask) -> Iterator[Site]:
+    """Serve *app* from threads of this process."""
+    server = make_server(HOST, 0, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield Site(server.server_port)
+    finally:
+        server.shutdown()
+        thread.join(PATIENCE)
+        server.server_close()
+        assert not thread.is_alive(), "the server did not stop"
+
+
+@contextlib.contextmanager
+def process(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    cwd: Path = ROOT,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run *command* in a process group of its own, and end all of that group at the end."""
+    with contextlib.ExitStack() as stack:
+        output = subprocess.DEVNULL if log is None else stack.enter_context(log.open("wb"))
+        # Started from a job in the background we ignore SIGINT, and so would the child.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            child = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.terminate()
+            try:
+                child.wait(PATIENCE)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def gunicorn(
+    database: str, log: Path, *, workers: int = 4, worker_class: str = "sync"
+) -> Iterator[Site]:
+    """Serve ``races/app.py`` from *workers* processes of gunicorn, all of them ready.
+
+    :param database: its ``MONGO_URI``.
+    :param log: gets what gunicorn writes.
+    """
+    with socket.create_server((HOST, 0), backlog=2048) as listener:
+        site = Site(listener.getsockname()[1])
+        command = [
+            *(sys.executable, "-m", "gunicorn", "app:create_app()"),
+            f"--pythonpath={ROOT / 'tests' / 'races'}",
+            f"--bind=fd://{listener.fileno()}",
+            f"--workers={workers}",
+            f"--worker-class={worker_class}",
+            "--threads=4",
+            "--graceful-timeout=5",
+            "--no-control-socket",
+        ]
+        env = {**os.environ, "MONGO_URI": database, "PYTHONPATH": python_path()}
+        run = process(command, env=env, log=log, pass_fds=[listener.fileno()])
+        with run as child:
+            listener.close()  # ours: once gunicorn ends, nobody listens
+            seen: set[str] = set()
+
+            def all_answered() -> bool:
+                answers = send_together(site, [post_bytes("/", {})] * workers * 4)
+                seen.update(answer.headers["X-Process"] for answer in answers)
+                return len(seen) == workers
+
+            wait_until(all_answered, child, log)
+            yield site
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo as it runs, and its terminal."""
+
+    site: Site
+    process: subprocess.Popen[bytes]
+    log: Path
+    instance: Path
+
+    def code(self, identifier: str) -> str:
+        """Return the code that was printed last for *identifier*."""
+        pattern = rf"Code: (\d+) .*\n.*for {re.escape(identifier)} by"
+        return re.findall(pattern, self.log.read_text())[-1]
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        wait_until(condition, self.process, self.log)
+
+
+DEMO = [sys.executable, "-m", "flask", "--app", "examples/quickstart"]
+
+
+def copy_demo(folder: Path) -> Path:
+    """Copy the examples into *folder*, without data, and return where the demo keeps its own."""
+    shutil.copytree(
+        ROOT / "examples",
+        folder / "examples",
+        ignore=shutil.ignore_patterns("instance", "__pycache__"),
+        dirs_exist_ok=True,
+    )
+    return folder / "examples" / "quickstart" / "instance"
+
+
+def demo_environment() -> dict[str, str]:
+    """Return an environment that says nothing about the demo's database.
+
+    The wait between two codes is off, since a test cannot move the clock of another process.
+    """
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("FLASK_")},
+        "FLASK_OTP_AUTH_IDENTIFIER_LIMITS": "null",
+        "MONGO_URI": "",
+        "PYTHONPATH": python_path(),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@contextlib.contextmanager
+def demo(folder: Path, *arguments: str, mongo_uri: str = "") -> Iterator[Demo]:
+    """Run a copy of the demo in *folder* with ``flask run``."""
+    instance = copy_demo(folder)
+    log = folder / "terminal.log"
+    env = demo_environment() | {"MONGO_URI": mongo_uri}
+    with process([*DEMO, "run", "--port=0", *arguments], env=env, log=log, cwd=folder) as child:
+        port: list[str] = []
+
+        def listens() -> bool:
+            port[:] = re.findall(rf"Running on http://{HOST}:(\d+)", log.read_text())
+            return bool(port)
+
+        wait_until(listens, child, log)
+        yield Demo(Site(int(port[0])), child, log, instance)
+
+
+def python_path() -> str:
+    """Return a PYTHONPATH with the package in it, installed or not."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+def wait_until(condition: Callable[[], bool], child: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for *condition* to be true while *child* lives."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with contextlib.suppress(ConnectionError):
+            if condition():
+                return
+        assert child.poll() is None, f"it ended with {child.returncode}:\n{log.read_text()}"
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s:\n{log.read_text()}"
+        time.sleep(0.02)
+
+
+def post_bytes(path: str, body: Any) -> bytes:
+    """Return one whole POST of JSON as it goes over the wire."""
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def send_together(site: Site, requests: Sequence[bytes]) -> list[Answer]:
+    """Send all *requests* on connections of their own, the last byte of each at once.
+
+    Every answer is read to its Content-Length and its connection closed at once, since gunicorn
+    waits for that.
+    """
+    readers = [_Reader(site, request) for request in requests]
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for reader in readers:
+            stack.enter_context(reader.socket)
+            selector.register(reader.socket, selectors.EVENT_READ, reader)
+        for reader in readers:
+            reader.release()
+        deadline = time.monotonic() + PATIENCE
+        while selector.get_map():
+            assert time.monotonic() < deadline, "some requests were not answered"
+            for key, _ in selector.select(timeout=1):
+                if key.data.read():
+                    selector.unregister(key.fileobj)
+                    key.data.socket.close()
+    return [reader.answer() for reader in readers]
+
+
+class _Reader:
+    """One connection that has sent all of its request but the last byte."""
+
+    def __init__(self, site: Site, request: bytes) -> None:
+        self.socket = socket.create_connection((HOST, site.port), timeout=PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.sendall(request[:-1])
+        self._last = request[-1:]
+        self._received = b""
+
+    def release(self) -> None:
+        self.socket.sendall(self._last)
+
+    def read(self) -> bool:
+        """Take what is there; whether the answer is whole."""
+        data = self.socket.recv(65536)
+        assert data, f"the connection was closed after {self._received!r}"
+        self._received += data
+        head, gap, body = self._received.partition(b"\r\n\r\n")
+        return bool(gap) and len(body) >= int(self._headers(head)["Content-Length"])
+
+    def answer(self) -> Answer:
+        head, _, body = self._received.partition(b"\r\n\r\n")
+        return Answer(int(head.split()[1]), self._headers(head), body)
+
+    @staticmethod
+    def _headers(head: bytes) -> Message:
+        lines = head.decode("latin-1").split("\r\n")[1:]
+        message = Message()
+        for name, _, value in (line.partition(":") for line in lines):
+            message[name] = value.strip()
+        return message
