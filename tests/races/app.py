@@ -1,0 +1,51 @@
+"""The application that gunicorn serves in the tests; its handlers write to the database.
+
+``MONGO_URI`` names the database. The collection ``outbox`` gets the codes, ``calls`` the calls of
+the handlers after a right code.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from flask import Flask, Response
+from flask_pymongo import PyMongo
+
+from flask_otp_auth import FlaskOtpAuth
+
+
+def create_app() -> Flask:
+    app = Flask("races")
+    app.config.update(
+        SECRET_KEY="the same in all of the processes",
+        MONGO_URI=os.environ["MONGO_URI"],
+        OTP_AUTH_CLIENT_LIMITS=None,
+        OTP_AUTH_IDENTIFIER_LIMITS=None,
+        OTP_AUTH_LOCKOUT_THRESHOLD=None,
+        OTP_AUTH_DISABLE_AFTER=None,
+    )
+    mongo = PyMongo(app)
+    otp = FlaskOtpAuth(app, mongo=mongo)
+
+    @otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        mongo.db.outbox.insert_one({"code": code, "payload": payload})
+        return True
+
+    @otp.get_user_handler
+    def get_user(identifier: str, method: str, payload: Any) -> Any:
+        mongo.db.calls.insert_one({"handler": "get_user", "payload": payload})
+        return {"id": identifier}
+
+    @otp.verify_success_handler
+    def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:
+        mongo.db.calls.insert_one({"handler": "verify_success", "payload": payload})
+        return {"user": user, "token": f"token for {payload}"}
+
+    @app.after_request
+    def name_the_process(response: Response) -> Response:
+        response.headers["X-Process"] = str(os.getpid())
+        return response
+
+    return app
