@@ -106,6 +106,16 @@ onSubmit(enter, enter.code, async () => {
   find("result-title").focus();
 });
 
+find("resend").addEventListener("click", async () => {
+  try {
+    const answer = await post(paths.resend, { sessionId });
+    say(answer.response.ok ? "Another code is on its way." : explain(answer), !answer.response.ok);
+  } catch {
+    say("The server cannot be reached. Does the demo still run?", true);
+  }
+  enter.code.focus();
+});
+
 for (const button of document.querySelectorAll("[data-restart]")) {
   button.addEventListener("click", () => {
     sessionId = null;
