@@ -418,6 +418,88 @@ class TestVerify:
         )
 
 
+class TestResend:
+    def resend(self, site: Site, session_id: str) -> Answer:
+        return site.post("/otp/resend", {"sessionId": session_id})
+
+    def test_person_gets_another_code_and_the_first_keeps_working(
+        self, world: World, site: Site, clock: time_machine.Traveller
+    ) -> None:
+        session_id = site.initiate(payload={"a": 1})
+        clock.shift(timedelta(seconds=100))
+
+        answer = self.resend(site, session_id)
+
+        data = {"sessionId": session_id, "expiresAt": "2050-01-02T12:35:00.000Z", "ttl": 200}
+        assert_data(answer, 200, data)
+        first, second = world.outbox
+        assert (second.identifier, second.method, second.payload) == (
+            "+46701234567",
+            "sms",
+            {"a": 1},
+        )
+        assert site.verify(session_id, first.code).status == 200
+        assert site.verify(session_id, second.code).status == 400
+
+    def test_another_code_buys_neither_tries_nor_time(
+        self, world: World, site: Site, clock: time_machine.Traveller
+    ) -> None:
+        session_id = site.initiate()
+        site.verify(session_id, "not it")
+        self.resend(site, session_id)
+        assert site.verify(session_id, "not it").json["data"]["remainingAttempts"] == 1
+
+        clock.shift(timedelta(minutes=5))
+        assert site.verify(session_id, world.code).json["data"]["status"] == "expired"
+
+    def test_session_that_is_over_gets_no_code(
+        self, world: World, site: Site, clock: time_machine.Traveller
+    ) -> None:
+        used, locked, late = site.initiate(), site.initiate(), site.initiate()
+        site.verify(used, world.outbox[0].code)
+        for _ in range(3):
+            site.verify(locked, "not it")
+        gone = {"status": "not_found", "message": "Session not found or expired"}
+
+        for session_id in (used, locked, UNKNOWN_SESSION, "0"):
+            assert_data(self.resend(site, session_id), 404, gone)
+        clock.shift(timedelta(minutes=5))
+        assert_data(
+            self.resend(site, late),
+            403,
+            {"status": "expired", "message": "Verification code has expired"},
+        )
+        assert len(world.outbox) == 3
+
+    def test_third_other_code_is_one_too_many(self, world: World, site: Site) -> None:
+        session_id = site.initiate()
+        assert [self.resend(site, session_id).status for _ in range(2)] == [200, 200]
+
+        answer = self.resend(site, session_id)
+
+        assert answer.status == 429
+        assert answer.json["error"]["code"] == "tooManyResends"
+        assert "Retry-After" not in answer.headers
+        assert len(world.outbox) == 3
+
+    def test_other_code_has_to_wait_like_a_first_one(
+        self, make_world: MakeWorld, clock: time_machine.Traveller
+    ) -> None:
+        world = make_world(guarded=True)
+        with threaded(world.app) as site:
+            session_id = site.initiate()
+            clock.shift(timedelta(seconds=10))
+            answers = [self.resend(site, session_id), site.post("/otp/initiate", PHONE)]
+            clock.shift(timedelta(seconds=20, milliseconds=1))
+            after = self.resend(site, session_id)
+
+        for answer in answers:
+            assert_error(answer, 429, "tooManyRequests", "Too many requests")
+            assert answer.headers["Retry-After"] == "20"
+        assert after.status == 200
+        assert len(world.outbox) == 2
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("path", "body", "fields"),
@@ -428,6 +510,8 @@ class TestErrors:
             ("initiate", {**PHONE, "payload": "x"}, {"payload"}),
             ("initiate", {**PHONE, "payload": {"$x": 1}}, {"payload"}),
             ("initiate", {**PHONE, "extra": 1}, {"extra"}),
+            ("resend", {}, {"sessionId"}),
+            ("resend", {"sessionId": UNKNOWN_SESSION, "code": "1"}, {"code"}),
             ("verify", {}, {"sessionId", "code"}),
             ("verify", {"sessionId": "", "code": ""}, {"sessionId", "code"}),
             ("verify", {"sessionId": UNKNOWN_SESSION, "code": 123456}, {"code"}),
@@ -472,7 +556,7 @@ class TestErrors:
         assert "hunter2" not in caplog.text
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b'{"a":1,"a":1}'])
-    @pytest.mark.parametrize("path", ["initiate", "verify"])
+    @pytest.mark.parametrize("path", ["initiate", "resend", "verify"])
     def test_broken_json_is_a_bad_request(self, site: Site, path: str, body: bytes) -> None:
         assert_error(
             site.send("POST", f"/otp/{path}", body),
@@ -481,7 +565,7 @@ class TestErrors:
             "The request body is not a valid JSON object",
         )
 
-    @pytest.mark.parametrize("path", ["initiate", "verify"])
+    @pytest.mark.parametrize("path", ["initiate", "resend", "verify"])
     def test_other_media_types_are_refused(self, site: Site, path: str) -> None:
         for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
             assert_error(
@@ -496,7 +580,7 @@ class TestErrors:
 
         assert site.post("/otp/initiate", PHONE, headers).status == 200
 
-    @pytest.mark.parametrize("path", ["initiate", "verify"])
+    @pytest.mark.parametrize("path", ["initiate", "resend", "verify"])
     def test_wrong_method_gets_flasks_own_answer(self, site: Site, path: str) -> None:
         answer = site.send("GET", f"/otp/{path}")
 
@@ -794,15 +878,25 @@ class Commands(CommandListener):
         pass
 
 
-def test_clean_login_costs_one_insert_and_one_verdict(make_world: MakeWorld) -> None:
+@pytest.mark.parametrize(
+    ("lockouts", "expected"),
+    [
+        ({}, ["insert"]),
+        ({"LOCKOUT_THRESHOLD": 6, "DISABLE_AFTER": 100}, ["find", "insert"]),
+    ],
+    ids=["without lockouts", "with lockouts"],
+)
+def test_clean_login_costs_the_agreed_commands(
+    make_world: MakeWorld, lockouts: dict[str, Any], expected: list[str]
+) -> None:
     commands = Commands()
-    world = make_world(listeners=[commands])
+    world = make_world(listeners=[commands], **lockouts)
     with threaded(world.app) as site:
         site.initiate()  # the first one of a process makes the index
         commands.names.clear()
 
         session_id = site.initiate()
-        assert commands.names == ["insert"]
+        assert commands.names == expected
         commands.names.clear()
 
         assert site.verify(session_id, world.code).status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from pymongo.monitoring import (
 )
 from werkzeug.test import TestResponse
 
-ENDPOINTS = ["/otp/initiate", "/otp/verify"]
+ENDPOINTS = ["/otp/initiate", "/otp/resend", "/otp/verify"]
 STATUSES = {200, 400, 401, 403, 404, 413, 415}
 
 budget = settings(
@@ -56,11 +57,17 @@ class Queries(CommandListener):
         pass
 
     def check(self) -> None:
-        """Every query names one session by text, and there is no other kind of query."""
+        """Every query names one document by text, and nothing of the client's is an operator."""
         for query in self.filters:
-            assert isinstance(query["_id"], str)
-            assert query.keys() <= {"_id", "status"}
-            assert query.get("status", "pending") == "pending"
+            assert isinstance(query.get("_id", query.get("identifier")), str)
+            for name, value in query.items():
+                if name in ("expiresAt", "resends"):
+                    [(operator, bound)] = value.items()
+                    assert operator in ("$gt", "$lt")
+                    assert isinstance(bound, datetime | int)
+                else:
+                    assert name in ("_id", "identifier", "status")
+                    assert isinstance(value, str)
         assert not self.unknown
         self.filters.clear()
 
@@ -101,7 +108,7 @@ bodies = (
         {"identifier": identifiers, "method": st.sampled_from(["sms", "email"]) | values},
         optional={"payload": values},
     )
-    | st.fixed_dictionaries({"sessionId": values, "code": values})
+    | st.fixed_dictionaries({"sessionId": values}, optional={"code": values})
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import time_machine
@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 TTL = 300
 MAX_ATTEMPTS = 3
+MAX_RESENDS = 2
 END_STATES = {"verified", "locked", "expired"}
 
 
@@ -31,7 +32,7 @@ class Started:
     """What must be true of one session, by a model of its own."""
 
     session_id: str
-    code: str
+    codes: list[str]
     expires_at: datetime
     status: str = "pending"
     wrong: int = 0
@@ -63,22 +64,40 @@ class Sessions(RuleBasedStateMachine):
         for _ in range(count):
             session_id = self.world.initiate(identifier)
             expires_at = self.now + timedelta(seconds=TTL)
-            fresh.append(Started(session_id, self.world.code, expires_at))
+            fresh.append(Started(session_id, [self.world.code], expires_at))
         self.started += fresh
         return multiple(*fresh)
 
     @rule(session=sessions)
-    def verify_right(self, session: Started) -> None:
-        self._verify(session, session.code)
+    def resend(self, session: Started) -> None:
+        sent = len(self.world.outbox)
+        answer = self.world.client.post("/otp/resend", json={"sessionId": session.session_id})
+        assert answer.status_code == self._model_of_resend(session), answer.text
+        assert len(self.world.outbox) - sent == (answer.status_code == 200)
+        if answer.status_code == 200:
+            session.codes.append(self.world.code)
+            left = int((session.expires_at - self.now).total_seconds())
+            assert answer.json["data"]["ttl"] == left
+
+    def _model_of_resend(self, session: Started) -> int:
+        if session.status in ("verified", "locked"):
+            return 404
+        if session.status == "expired" or self.now >= session.expires_at:
+            return 403
+        return 200 if len(session.codes) <= MAX_RESENDS else 429
+
+    @rule(session=sessions, which=st.integers(0, MAX_RESENDS))
+    def verify_right(self, session: Started, which: int) -> None:
+        self._verify(session, session.codes[which % len(session.codes)])
 
     @rule(session=sessions, offset=st.integers(1, 999_999), times=st.integers(1, 4))
     def verify_wrong(self, session: Started, offset: int, times: int) -> None:
         for _ in range(times):
-            self._verify(session, f"{(int(session.code) + offset) % 1_000_000:06d}")
+            self._verify(session, f"{(int(session.codes[0]) + offset) % 1_000_000:06d}")
 
     @rule(session=sessions, other=sessions)
     def verify_with_the_code_of_another_session(self, session: Started, other: Started) -> None:
-        self._verify(session, other.code)
+        self._verify(session, other.codes[-1])
 
     @rule(session=sessions, code=st.sampled_from(["", " ", "-", "1" * 65, 123456, None, ["1"]]))
     def verify_with_no_code(self, session: Started, code: Any) -> None:
@@ -101,7 +120,7 @@ class Sessions(RuleBasedStateMachine):
 
     def _verify(self, session: Started, code: str) -> None:
         answer = self.world.verify(session.session_id, code)
-        expected = self._model(session, code == session.code)
+        expected = self._model(session, code in session.codes)
         body = answer.json
         outcome = body["data"]["status"] if "data" in body else body["error"]["code"]
         left = body.get("data", {}).get("remainingAttempts")
@@ -137,6 +156,7 @@ class Sessions(RuleBasedStateMachine):
             assert seen["success"] + seen["invalid_code"] + min(seen["locked"], 1) <= MAX_ATTEMPTS
             assert document["attempts"] == session.wrong <= MAX_ATTEMPTS
             assert document["status"] == session.status
+            assert document["expiresAt"].replace(tzinfo=UTC) == session.expires_at
             assert (document["verifiedAt"] is not None) == (session.status == "verified")
             assert ("digests" in document) == (session.status == "pending")
             if session.ended is not None:
@@ -150,7 +170,7 @@ class Sessions(RuleBasedStateMachine):
 def test_no_order_of_events_gives_a_second_success_or_a_free_guess(
     make_world: MakeWorld, clock: time_machine.Traveller
 ) -> None:
-    world = make_world(CODE_TTL=TTL, MAX_ATTEMPTS=MAX_ATTEMPTS)
+    world = make_world(CODE_TTL=TTL, MAX_ATTEMPTS=MAX_ATTEMPTS, MAX_RESENDS=MAX_RESENDS)
 
     class Machine(Sessions):
         def __init__(self) -> None:

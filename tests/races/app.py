@@ -22,8 +22,6 @@ def create_app() -> Flask:
         MONGO_URI=os.environ["MONGO_URI"],
         OTP_AUTH_CLIENT_LIMITS=None,
         OTP_AUTH_IDENTIFIER_LIMITS=None,
-        OTP_AUTH_LOCKOUT_THRESHOLD=None,
-        OTP_AUTH_DISABLE_AFTER=None,
     )
     mongo = PyMongo(app)
     otp = FlaskOtpAuth(app, mongo=mongo)

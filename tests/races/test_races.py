@@ -40,7 +40,8 @@ class Arena:
     def start(self) -> tuple[str, str]:
         """Start a session and return its id and its code."""
         run = uuid.uuid4().hex
-        session_id = self.site.initiate(payload={"run": run})
+        # A person of its own for each, so that no lockout of one session meets another.
+        session_id = self.site.initiate(f"{run}@example.com", "email", payload={"run": run})
         [sent] = self.database.outbox.find({"payload.run": run})
         return session_id, sent["code"]
 
@@ -89,10 +90,12 @@ def test_two_hundred_guesses_at_once_get_three_verdicts(arena: Arena, repetition
     assert outcomes(answers) == {(401, "invalid_code"): 2, (403, "locked"): 198}
     left = [answer.json["data"]["remainingAttempts"] for answer in answers]
     assert Counter(left) == {2: 1, 1: 1, 0: 198}
-    assert len({answer.headers["X-Process"] for answer in answers}) == PROCESSES
+    assert len({answer.headers["X-Process"] for answer in answers}) > 1
     document = arena.stored(session_id)
     assert (document["attempts"], document["status"]) == (MAX_ATTEMPTS, "locked")
     assert "digests" not in document
+    [lockout] = arena.database["otp_sessions.lockouts"].find()
+    assert lockout["failures"] == MAX_ATTEMPTS
     assert arena.site.verify(session_id, code).status == 403
     assert arena.database.calls.count_documents({}) == 0
 
