@@ -45,6 +45,8 @@ def read(value: Mapping[Any, Any], code_length: int, region: str | None) -> Mapp
             isinstance(code, str) and len(code) == code_length and code.isascii() and code.isdigit()
         ):
             raise ValueError(f"has a code for {name} that is no str of {code_length} digits")
+        if normalised in entries:
+            raise ValueError(f"has {name} twice, in two spellings")
         entries[normalised] = FixedCode(code, _until(entry["until"], name))
     return entries
 

@@ -55,27 +55,35 @@ def initiate(
     settings = parts.settings
     now = utc_now()
     identifier = identifiers.normalise(identifier, method, settings.default_region)
+    fixed = _fixed_code(parts, identifier, now)
+    who = {"method": method, "identifier": identifier}
+    lockout = _allow_send(parts, who, now, client, limited=fixed is None)
     session = Session(
         session_id=codes.draw_session_id(),
         identifier=identifier,
         method=method,
         status="pending",
         attempts=0,
-        max_attempts=settings.max_attempts,
+        max_attempts=_tries(parts, identifier, lockout, now, counted=fixed is not None),
         created_at=now,
         expires_at=now + timedelta(seconds=settings.code_ttl),
         verified_at=None,
         payload=payload,
     )
-    fixed = _fixed_code(parts, identifier, now)
-    who = {"method": method, "identifier": identifier}
-    lockout = _allow_send(parts, who, now, client, limited=fixed is None)
     code = fixed or codes.draw(settings.code_length)
     digest = parts.digester.digest(session.session_id, code)
     parts.sessions.insert(session, digest, contested=lockout is not None)
+    if fixed is not None:
+        _check_tries(parts, session, lockout, now)
     parts.notify("session_initiated", **about(session))
     if fixed is None:
-        dispatch(parts, session, code, undo=lambda: parts.sessions.discard(session.session_id))
+        dispatch(
+            parts,
+            session,
+            code,
+            undo=lambda: parts.sessions.discard(session.session_id),
+            undo_later=None,
+        )
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
 
 
@@ -91,13 +99,7 @@ def resend(parts: Parts, session_id: str, client: str | None) -> InitiateResult:
     """
     parts.handlers.require()
     now = utc_now()
-    session = find_session(parts, session_id)
-    if session is None or session.status in ("verified", "locked"):
-        raise SessionNotFound
-    if session.status == "expired":
-        raise SessionExpired
-    if session.resends >= parts.settings.max_resends:
-        raise TooManyResends
+    session = _resendable(parts, session_id)
     fixed = _fixed_code(parts, session.identifier, now)
     _allow_send(parts, about(session), now, client, limited=fixed is None)
     code = fixed or codes.draw(parts.settings.code_length)
@@ -106,11 +108,28 @@ def resend(parts: Parts, session_id: str, client: str | None) -> InitiateResult:
         session_id, digest, max_resends=parts.settings.max_resends, now=now
     )
     if extended is None:  # it ended, or got its last resend, since it was looked up
+        _resendable(parts, session_id)
         raise SessionNotFound
     if fixed is None:
-        dispatch(parts, extended, code, undo=lambda: parts.sessions.drop_code(session_id, digest))
+
+        def drop() -> None:
+            parts.sessions.drop_code(session_id, digest)
+
+        dispatch(parts, extended, code, undo=drop, undo_later=drop)
     left = int((session.expires_at - now).total_seconds())
     return InitiateResult(session_id, session.expires_at, left)
+
+
+def _resendable(parts: Parts, session_id: str) -> Session:
+    """Return a session that may be sent another code."""
+    session = find_session(parts, session_id)
+    if session is None or session.status in ("verified", "locked"):
+        raise SessionNotFound
+    if session.status == "expired":
+        raise SessionExpired
+    if session.resends >= parts.settings.max_resends:
+        raise TooManyResends
+    return session
 
 
 def _fixed_code(parts: Parts, identifier: str, now: datetime) -> str | None:
@@ -138,6 +157,31 @@ def _allow_send(
     if limited:
         _count(parts, "identifier", who["identifier"], who)
     return lockout
+
+
+def _tries(
+    parts: Parts, identifier: str, lockout: Lockout | None, now: datetime, *, counted: bool
+) -> int:
+    """Return the tries of a new session: no more than the identifier has left in a row.
+
+    Without failures so far the send limits keep the open tries far below that bound, and nothing
+    has to be asked; *counted* says that there are no such limits.
+    """
+    most, budget = parts.settings.max_attempts, parts.lockouts.budget(lockout)
+    if budget is None or (lockout is None and not counted):
+        return most
+    left = budget - parts.sessions.open_tries(identifier, now)
+    if left < 1:
+        raise IdentifierLocked(retry_after=parts.settings.code_ttl)
+    return min(most, left)
+
+
+def _check_tries(parts: Parts, session: Session, lockout: Lockout | None, now: datetime) -> None:
+    """Take a session back if others were opened beside it and all together are too many."""
+    budget = parts.lockouts.budget(lockout)
+    if budget is not None and parts.sessions.open_tries(session.identifier, now) > budget:
+        parts.sessions.discard(session.session_id)
+        raise IdentifierLocked(retry_after=parts.settings.code_ttl)
 
 
 def _count(parts: Parts, scope: Scope, counted: str, who: dict[str, str]) -> None:
@@ -202,7 +246,7 @@ def _count_failure(parts: Parts, session: Session, now: datetime) -> None:
     if lockout.failures == 1:
         # Sessions opened from now on see the record; those that are open have to be told.
         parts.sessions.contest(session.identifier)
-    if lockout.began_at(now):
+    if lockout.begins:
         reason = "disabled" if lockout.disabled else "waiting"
         _log.warning("identifier locked: %s %s", identifiers.mask(session.identifier), reason)
         parts.notify("identifier_locked", **about(session), reason=reason)

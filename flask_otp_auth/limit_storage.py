@@ -7,12 +7,13 @@ from typing import Any, cast
 
 from flask import Flask
 from flask_limiter import Limiter
-from limits.errors import ConfigurationError as LimitsConfigurationError
 from limits.storage import MemoryStorage, MongoDBStorageBase, Storage, storage_from_string
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.database import Database
 
 from .config import warn
+from .database import durable
 from .exceptions import ConfigurationError
 
 
@@ -29,6 +30,7 @@ class SharedMongoStorage(MongoDBStorageBase):
         super().__init__("", database.name, f"{collection}.counters", collection)
         # Set here, the base neither connects nor makes its indexes, which it tries only once.
         self._storage = database.client
+        self._windows = durable(database, collection)
         self._indexed = threading.Event()
         self._index_lock = threading.Lock()
 
@@ -36,12 +38,22 @@ class SharedMongoStorage(MongoDBStorageBase):
         raise NotImplementedError("the client is the host's")
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Take an entry of the window *key* if fewer than *limit* are younger than *expiry* s."""
+        """Take an entry of the window *key* if fewer than *limit* are younger than *expiry* s.
+
+        The base takes it for a full window when another request makes the same new document at
+        that moment, so a refusal is asked for twice.
+        """
         if not self._indexed.is_set():
             with self._index_lock:
                 self.windows.create_index("expireAt", expireAfterSeconds=0)
                 self._indexed.set()
-        return super().acquire_entry(key, limit, expiry, amount)
+        acquire = super().acquire_entry
+        return acquire(key, limit, expiry, amount) or acquire(key, limit, expiry, amount)
+
+    @property
+    def windows(self) -> Collection[dict[str, Any]]:
+        """The collection, with writes that are acknowledged whatever the host's URI says."""
+        return self._windows
 
     def __del__(self) -> None:
         """Leave the client open: it is not ours, and the base would close it."""
@@ -80,17 +92,21 @@ def find_storage(
         storage = storage_from_uri(uri, app.config.get("RATELIMIT_STORAGE_OPTIONS", {}), timeout)
     else:
         storage = limiter.storage
-        if app.config.get("RATELIMIT_SWALLOW_ERRORS"):
+        if app.config.get("RATELIMIT_SWALLOW_ERRORS") or limiter._swallow_errors:
             warn_in_production(
                 app,
-                "RATELIMIT_SWALLOW_ERRORS lets the app's own limits pass everything while their "
-                "store is away; the limits of Flask-OTP-Auth send nothing then",
+                "swallow_errors (RATELIMIT_SWALLOW_ERRORS) lets the app's own limits pass all "
+                "while their store is away; the limits of Flask-OTP-Auth send nothing then",
             )
     if isinstance(storage, MemoryStorage):
         warn_in_production(
             app,
             "send limits are counted in memory, so each worker process allows the whole of them: "
             "name a shared store in RATELIMIT_STORAGE_URI, or leave it out to count in MongoDB",
+        )
+    if not isinstance(storage, Storage):
+        raise ConfigurationError(
+            "RATELIMIT_STORAGE_URI", "names an asynchronous storage; take one without async+"
         )
     return storage
 
@@ -110,7 +126,7 @@ def storage_from_uri(uri: str, options: dict[str, Any], timeout: float) -> Stora
         options = {"socket_timeout": timeout, "socket_connect_timeout": timeout, **options}
     try:
         return cast(Storage, storage_from_string(uri, **options))
-    except (LimitsConfigurationError, ValueError, TypeError) as error:
+    except Exception as error:
         raise ConfigurationError(
             "RATELIMIT_STORAGE_URI",
             f"names a storage that cannot be made ({type(error).__name__}): check the scheme and "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import re
 import time
 from collections.abc import Sequence
 from typing import Literal
@@ -19,6 +20,8 @@ from .exceptions import OtpAuthError, ServiceUnavailable, TooManyRequests
 
 _log = logging.getLogger("flask_otp_auth")
 _NAMESPACE = "otp_auth"
+# Some proxies forward the port too: 192.0.2.1:1234, [2001:db8::1]:1234.
+_WITH_PORT = re.compile(r"^(?:([0-9.]+)|\[([0-9a-fA-F:.]+)\])(?::[0-9]+)?$")
 
 Scope = Literal["client", "identifier"]
 
@@ -64,11 +67,8 @@ class SendLimits:
         bucket = hmac.digest(self._key, counted.encode(), "sha256").hex()
         try:
             with bounded(self._timeout):
-                for rule in rules:
-                    if not self._strategy.hit(rule, _NAMESPACE, scope, bucket):
-                        raise TooManyRequests(
-                            retry_after=self._wait(rule, scope, bucket), scope=scope
-                        )
+                if not all(self._strategy.hit(rule, _NAMESPACE, scope, bucket) for rule in rules):
+                    raise TooManyRequests(retry_after=self._wait(scope, bucket), scope=scope)
         except (OtpAuthError, PyMongoError):
             raise
         except Exception as error:
@@ -83,12 +83,18 @@ class SendLimits:
             return
         raise failure
 
-    def _wait(self, rule: RateLimitItem, scope: Scope, bucket: str) -> float:
-        try:
-            reset = self._strategy.get_window_stats(rule, _NAMESPACE, scope, bucket).reset_time
-        except TypeError:  # the last entry left the window since it was found full
-            return 1
-        return max(1, reset - time.time())
+    def _wait(self, scope: Scope, bucket: str) -> int:
+        """Return the whole seconds after which every rule of *scope* lets a send through."""
+        now, wait = time.time(), 0.0
+        for rule in self._rules[scope]:
+            try:
+                window = self._strategy.get_window_stats(rule, _NAMESPACE, scope, bucket)
+            except TypeError:  # its last entry left the window since the rule was hit
+                continue
+            if window.remaining < 1:
+                wait = max(wait, window.reset_time - now)
+        # An entry counts up to and including the end of its window.
+        return int(wait) + 1
 
 
 def _strategy(storage: Storage) -> RateLimiter:
@@ -111,8 +117,9 @@ def client_bucket(address: str | None) -> str:
     """
     if not address:
         return "no address"
+    host = _WITH_PORT.sub(r"\1\2", address).partition("%")[0]
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(host)
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv6Address):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, cast
 
+from bson import Int64
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from .database import bounded, durable
+from .verdict import switch as _switch
 
 _FIRST_WAIT = 30
 _LONGEST_WAIT = 900
+# The failures of a document that is not of our making: above any bound, so that it stays locked.
+_BROKEN = 2**31 - 1
 # Doublings after which the wait is the longest; keeps the power small whatever the count is.
 _DOUBLINGS = (_LONGEST_WAIT // _FIRST_WAIT).bit_length()
 
@@ -26,17 +30,13 @@ class Lockout:
     :param failures: wrong codes since the last right one or the last unlock.
     :param locked_until: UTC time before which no new code is given, or ``None``.
     :param disabled: no new code is given until an unlock or a right code.
-    :param locked_at: UTC time of the failure that began the last wait, or disabled it.
+    :param begins: whether the failure just counted began a wait or disabled the identifier.
     """
 
     failures: int
     locked_until: datetime | None
     disabled: bool
-    locked_at: datetime | None
-
-    def began_at(self, now: datetime) -> bool:
-        """Whether the failure counted at *now* began a wait or disabled the identifier."""
-        return self.locked_at == now
+    begins: bool = False
 
     def wait(self, now: datetime) -> float | None:
         """Return the seconds for which no new code is given, or ``None`` if one may be."""
@@ -101,7 +101,14 @@ class LockoutStore:
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
-        return None if document is None else _lockout(document)
+        lockout = _lockout(document or {})
+        return replace(lockout, begins=self._begins_at(lockout.failures))
+
+    def budget(self, lockout: Lockout | None) -> int | None:
+        """Return the wrong codes left until the identifier is disabled; ``None`` is no bound."""
+        if self._disable_after is None:
+            return None
+        return self._disable_after - (lockout.failures if lockout else 0)
 
     def clear(self, identifier: str) -> bool:
         """Forget the failures of an identifier; return whether there were any."""
@@ -112,11 +119,24 @@ class LockoutStore:
     def _id(self, identifier: str) -> str:
         return hmac.digest(self._key, identifier.encode(), "sha256").hex()
 
+    def _begins_at(self, failures: int) -> bool:
+        if failures == self._disable_after:
+            return True
+        over = failures - (self._threshold or failures + 1)
+        return over >= 0 and over % self._step == 0
+
     def _failure(self, now: datetime) -> list[Mapping[str, Any]]:
-        failures = {"$add": [{"$ifNull": ["$failures", 0]}, 1]}
+        counts = {"$in": [{"$type": "$failures"}, ["int", "long"]]}
+        is_new = {"$eq": [{"$type": "$lastFailureAt"}, "missing"]}
+        failures = _switch(
+            (counts, {"$add": ["$failures", 1]}),
+            ({"$and": [is_new, {"$eq": [{"$type": "$failures"}, "missing"]}]}, 1),
+            default=_BROKEN,
+        )
         over = {"$subtract": ["$failures", self._threshold or 0]}
-        waits = {"$and": [{"$gte": [over, 0]}, {"$eq": [{"$mod": [over, self._step]}, 0]}]}
-        begins: Any = self._threshold is not None and waits
+        begins: Any = self._threshold is not None and {
+            "$and": [{"$gte": [over, 0]}, {"$eq": [{"$mod": [over, self._step]}, 0]}]
+        }
         disables: Any = self._disable_after is not None and {
             "$gte": ["$failures", self._disable_after]
         }
@@ -126,14 +146,13 @@ class LockoutStore:
             {
                 "$set": {
                     "lockedUntil": {"$cond": [begins, until, {"$ifNull": ["$lockedUntil", None]}]},
-                    "lockedAt": {
-                        "$cond": [
-                            {"$or": [begins, {"$and": [disables, {"$ne": ["$disabled", True]}]}]},
-                            now,
-                            {"$ifNull": ["$lockedAt", None]},
+                    "disabled": {
+                        "$or": [
+                            {"$ifNull": ["$disabled", False]},
+                            disables,
+                            {"$eq": ["$failures", _BROKEN]},
                         ]
                     },
-                    "disabled": {"$or": [{"$ifNull": ["$disabled", False]}, disables]},
                 }
             },
         ]
@@ -144,15 +163,13 @@ class LockoutStore:
 
 
 def _lockout(document: Mapping[str, Any]) -> Lockout:
-    locked_until = document.get("lockedUntil")
-    return Lockout(
-        failures=document["failures"],
-        # What is not a time cannot say when the lock ends: it stays for good.
-        locked_until=(
-            locked_until
-            if locked_until is None or isinstance(locked_until, datetime)
-            else datetime.max.replace(tzinfo=UTC)
-        ),
-        disabled=document["disabled"] is not False,
-        locked_at=document.get("lockedAt"),
+    """Read a stored lockout; one that cannot be understood locks for good."""
+    failures, until = document.get("failures"), document.get("lockedUntil")
+    sound = (
+        type(failures) in (int, Int64)
+        and type(document.get("disabled")) is bool
+        and (until is None or isinstance(until, datetime))
     )
+    if not sound:
+        return Lockout(_BROKEN, None, disabled=True)
+    return Lockout(int(cast(int, failures)), until, disabled=bool(document["disabled"]))

@@ -12,6 +12,7 @@ _SESSION_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
 _JWT = re.compile(r"\beyJ[\w-]*\.[\w-]*\.[\w-]*")
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _SHORTEST_PHONE = 7
+_SHORTEST_CODE = 4
 
 
 def short(session_id: str) -> str:
@@ -19,10 +20,13 @@ def short(session_id: str) -> str:
     return f"{session_id[:8]}..."
 
 
+ANY_CODE = "any"
+
+
 def redact(text: str, code: str | None = None, identifier: str | None = None) -> str:
     """Take out of *text* what looks like, or is, a secret of a sign-in.
 
-    :param code: the code that is known to be around.
+    :param code: the code that is known to be around; ``ANY_CODE`` for all that could be one.
     :param identifier: the normalised identifier that is known to be around.
     """
     if identifier:
@@ -33,7 +37,7 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
 
     def number(found: re.Match[str]) -> str:
         digits = re.sub(r"[^0-9]", "", found[0])
-        if code and code in digits:
+        if (code == ANY_CODE and len(digits) >= _SHORTEST_CODE) or (code and code in digits):
             return "[code]"
         return found[0] if len(digits) < _SHORTEST_PHONE else f"*****{digits[-2:]}"
 

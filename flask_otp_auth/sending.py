@@ -15,15 +15,28 @@ from .types import Session
 _log = logging.getLogger("flask_otp_auth")
 
 
-def dispatch(parts: Parts, session: Session, code: str, undo: Callable[[], None]) -> None:
-    """Send now, or hand the sending to the background, where it fails without an answer."""
+def dispatch(
+    parts: Parts,
+    session: Session,
+    code: str,
+    *,
+    undo: Callable[[], None],
+    undo_later: Callable[[], None] | None,
+) -> None:
+    """Send now, or hand the sending to the background.
+
+    :param undo: takes the code back when it did not go out.
+    :param undo_later: the same in the background, where it must not change anything that a client
+        could see: only an account that exists can have a sender that fails, and its session must
+        go on as that of an unknown one does.
+    """
     if parts.later is None:
         _deliver(parts, session, code, undo)
         return
 
     def job() -> None:
         with contextlib.suppress(SendFailed):  # logged and signalled where it happened
-            _deliver(parts, session, code, undo)
+            _deliver(parts, session, code, undo_later)
 
     try:
         parts.later(job)
@@ -32,7 +45,7 @@ def dispatch(parts: Parts, session: Session, code: str, undo: Callable[[], None]
         raise
 
 
-def _deliver(parts: Parts, session: Session, code: str, undo: Callable[[], None]) -> None:
+def _deliver(parts: Parts, session: Session, code: str, undo: Callable[[], None] | None) -> None:
     """Hand the code to the sender; take it back if it did not go out."""
     whom = (session.method, identifiers.mask(session.identifier), short(session.session_id))
     handlers, to = parts.handlers, (session.identifier, session.method, session.payload)
@@ -55,7 +68,8 @@ def _deliver(parts: Parts, session: Session, code: str, undo: Callable[[], None]
         raised or "send_code_handler did not return a true value",
     )
     parts.notify("send_failed", **about(session), reason="raised" if raised else "not sent")
-    _undo(session, undo)
+    if undo is not None:
+        _undo(session, undo)
     raise failure
 
 

@@ -112,6 +112,24 @@ class SessionStore:
                 {"identifier": identifier, "status": "pending"}, {"$set": {"contested": True}}
             )
 
+    def open_tries(self, identifier: str, now: datetime) -> int:
+        """Return how many wrong codes the sessions of an identifier can still take."""
+        left = {"$subtract": ["$maxAttempts", "$attempts"]}
+        with bounded(self._timeout):
+            found = self._collection.aggregate(
+                [
+                    {
+                        "$match": {
+                            "identifier": identifier,
+                            "status": "pending",
+                            "expiresAt": {"$gt": now},
+                        }
+                    },
+                    {"$group": {"_id": None, "tries": {"$sum": left}}},
+                ]
+            )
+            return sum(group["tries"] for group in found)
+
     def add_code(
         self, session_id: str, digest: bytes, *, max_resends: int, now: datetime
     ) -> Session | None:

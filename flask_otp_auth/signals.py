@@ -47,15 +47,13 @@ def notify(
 ) -> None:
     """Send the signal *name* of the current app, with the identifier masked."""
     signal = globals()[name]
-    if not signal.receivers:
+    if not signal.receivers or signal.is_muted:
         return
-    try:
-        signal.send(
-            current_app._get_current_object(),  # type: ignore[attr-defined]
-            method=method,
-            identifier=None if identifier is None else identifiers.mask(identifier),
-            session_id=session_id,
-            reason=reason,
-        )
-    except Exception as error:
-        _log.error("a receiver of %s failed: %s", name, describe(error))
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    masked = None if identifier is None else identifiers.mask(identifier)
+    # One by one, since signal.send() would let a failing receiver keep the signal from the rest.
+    for receiver in signal.receivers_for(app):
+        try:
+            receiver(app, method=method, identifier=masked, session_id=session_id, reason=reason)
+        except Exception as error:
+            _log.error("a receiver of %s failed: %s", name, describe(error))

@@ -31,7 +31,8 @@ class AppState:
         self.handlers = handlers
         self.background = BackgroundSender() if settings.send_in_background else None
         database = database_of(mongo)
-        newest = settings.secret_keys[0]
+        # The oldest, so that a new key in front forgets no lock and no send.
+        oldest = settings.secret_keys[-1]
         self.settings = settings
         self.parts = Parts(
             settings=settings,
@@ -44,7 +45,7 @@ class AppState:
             lockouts=LockoutStore(
                 database,
                 f"{settings.collection}.lockouts",
-                key=derive_key(newest, "flask-otp-auth lockouts"),
+                key=derive_key(oldest, "flask-otp-auth lockouts"),
                 threshold=settings.lockout_threshold,
                 disable_after=settings.disable_after,
                 step=settings.max_attempts,
@@ -55,7 +56,7 @@ class AppState:
             else SendLimits(
                 storage,
                 {"client": settings.client_limits, "identifier": settings.identifier_limits},
-                key=derive_key(newest, "flask-otp-auth send limits"),
+                key=derive_key(oldest, "flask-otp-auth send limits"),
                 timeout=settings.db_timeout,
             ),
             digester=CodeDigester(settings.secret_keys),

@@ -59,15 +59,15 @@ def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping
         ]
     }
     last_try = {"$gte": [{"$add": ["$attempts", 1]}, "$maxAttempts"]}
-    verdict = _switch(
-        ({"$eq": ["$status", "verified"]}, Outcome.USED),
-        ({"$eq": ["$status", "expired"]}, Outcome.EXPIRED),
-        ({"$ne": ["$status", "pending"]}, Outcome.LOCKED),
-        ({"$not": [in_time]}, Outcome.EXPIRED),
-        ({"$not": [tries_left]}, Outcome.LOCKED),
-        (matches, Outcome.ACCEPTED),
-        (last_try, Outcome.EXHAUSTED),
-        default=Outcome.REJECTED,
+    verdict = switch(
+        ({"$eq": ["$status", "verified"]}, Outcome.USED.value),
+        ({"$eq": ["$status", "expired"]}, Outcome.EXPIRED.value),
+        ({"$ne": ["$status", "pending"]}, Outcome.LOCKED.value),
+        ({"$not": [in_time]}, Outcome.EXPIRED.value),
+        ({"$not": [tries_left]}, Outcome.LOCKED.value),
+        (matches, Outcome.ACCEPTED.value),
+        (last_try, Outcome.EXHAUSTED.value),
+        default=Outcome.REJECTED.value,
     )
     failed = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.EXHAUSTED.value]]}
     accepted = {"$eq": ["$verdict", Outcome.ACCEPTED.value]}
@@ -76,7 +76,7 @@ def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping
         {"$set": {"verdict": verdict}},
         {
             "$set": {
-                "status": _switch(
+                "status": switch(
                     *(
                         ({"$eq": ["$verdict", outcome.value]}, status)
                         for outcome, status in _STATUS_AFTER.items()
@@ -91,10 +91,11 @@ def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping
     ]
 
 
-def _switch(*branches: tuple[Mapping[str, Any], str], default: str) -> Mapping[str, Any]:
+def switch(*branches: tuple[Mapping[str, Any], Any], default: Any) -> Mapping[str, Any]:
+    """Return the expression that takes the value of the first branch whose case is true."""
     return {
         "$switch": {
-            "branches": [{"case": case, "then": str(then)} for case, then in branches],
-            "default": str(default),
+            "branches": [{"case": case, "then": value} for case, value in branches],
+            "default": default,
         }
     }

@@ -13,15 +13,17 @@ from flask import Blueprint, Flask, Request, Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import schemas, tokens
+from .database import RETRY_AFTER
 from .exceptions import (
     AuthenticationFailed,
     InternalError,
     PayloadTooLarge,
     RequestError,
+    ServiceUnavailable,
     UnsupportedMediaType,
 )
 from .limits import client_bucket
-from .redaction import describe
+from .redaction import ANY_CODE, describe
 from .types import InitiateResult, VerifyResult
 
 _log = logging.getLogger("flask_otp_auth")
@@ -163,9 +165,23 @@ def _retry_after_of_host(response: Response) -> None:
 
 
 def _unexpected_error(error: Exception) -> Response:
+    # It may come from a hook of the host, with anything of the request in its text.
+    reason = describe(error, ANY_CODE)
+    if _is_of_limit_store(error):
+        away = ServiceUnavailable(retry_after=RETRY_AFTER)
+        _log.error("limits of the app: no answer of their store [error %s]: %s", away.id, reason)
+        return _request_error(away)
     failure = InternalError()
-    _log.error("unexpected error [error %s]: %s", failure.id, describe(error))
+    _log.error("unexpected error [error %s]: %s", failure.id, reason)
     return _request_error(failure)
+
+
+def _is_of_limit_store(error: Exception) -> bool:
+    """Whether *error* comes from the store of a Limiter that the host put before all its routes."""
+    return any(
+        isinstance(error, limiter.storage.base_exceptions)
+        for limiter in current_app.extensions.get("limiter", ())
+    )
 
 
 def _error_answer(status: int, id_: str, detail: str, code: str, fields: Any = None) -> Response:

@@ -17,7 +17,7 @@ from servers import PATIENCE, Answer, threaded
 from local_mongod import LocalMongod
 
 PHONE = {"identifier": "+46701234567", "method": "sms"}
-DB_TIMEOUT = 1.0
+DB_TIMEOUT = 0.5
 SLACK = 1.5  # seconds; a busy machine answers later than it could
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGSTOP")

@@ -1,0 +1,173 @@
+"""What a sign-in costs the database: each operation more is one that an attacker can ask for."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import time_machine
+from conftest import MakeWorld, World
+from pymongo.monitoring import CommandListener
+
+
+class Heard(CommandListener):
+    """The operations that went to the database, as (command, collection)."""
+
+    def __init__(self) -> None:
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: Any) -> None:
+        self.commands.append(copy.deepcopy(dict(event.command)))
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+    def take(self) -> list[tuple[str, str]]:
+        """Return what was heard since the last time, without what the limits did."""
+        taken = [next(iter(command.items())) for command in self.commands]
+        self.commands.clear()
+        return [(name, where) for name, where in taken if where != "otp_sessions.limits"]
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def world(make_world: MakeWorld, heard: Heard, clock: time_machine.Traveller) -> World:
+    world = make_world(guarded=True, listeners=[heard])
+    world.verify(world.initiate("+46700000000"), "000000")  # makes the indexes
+    heard.commands.clear()
+    return world
+
+
+INITIATE = [("find", "otp_sessions.lockouts"), ("insert", "otp_sessions")]
+JUDGE = ("findAndModify", "otp_sessions")
+COUNT = ("findAndModify", "otp_sessions.lockouts")
+TELL_OPEN_SESSIONS = ("update", "otp_sessions")
+
+
+def test_a_clean_login_costs_two_operations_and_one(world: World, heard: Heard) -> None:
+    session_id = world.initiate()
+    assert heard.take() == INITIATE
+
+    assert world.verify(session_id, world.code).status_code == 200
+    assert heard.take() == [JUDGE]
+
+
+def test_a_failed_guess_costs_one_operation_more_and_the_first_of_a_run_two(
+    world: World, heard: Heard
+) -> None:
+    session_id = world.initiate()
+    heard.take()
+
+    assert world.verify(session_id, world.wrong_code).status_code == 401
+    assert heard.take() == [JUDGE, COUNT, TELL_OPEN_SESSIONS]
+    for status in (401, 403):
+        assert world.verify(session_id, world.wrong_code).status_code == status
+        assert heard.take() == [JUDGE, COUNT]
+
+
+def test_guessing_at_what_is_over_or_was_never_there_costs_one_operation_at_most(
+    world: World, heard: Heard
+) -> None:
+    session_id = world.initiate()
+    world.verify(session_id, world.code)
+    heard.take()
+
+    assert world.verify(session_id, "000000").status_code == 400
+    assert heard.take() == [JUDGE]
+    assert world.verify("0" * 32, "000000").status_code == 404
+    assert heard.take() == [JUDGE]
+    assert world.verify("no session id", "000000").status_code == 404
+    assert heard.take() == []
+
+
+def test_the_right_code_after_a_wrong_one_costs_one_operation_more(
+    world: World, heard: Heard
+) -> None:
+    session_id = world.initiate()
+    world.verify(session_id, world.wrong_code)
+    heard.take()
+
+    assert world.verify(session_id, world.code).status_code == 200
+    assert heard.take() == [JUDGE, ("delete", "otp_sessions.lockouts")]
+
+
+def test_a_resend_costs_three_operations(
+    world: World, heard: Heard, clock: time_machine.Traveller
+) -> None:
+    session_id = world.initiate()
+    clock.shift(31)
+    heard.take()
+
+    assert world.client.post("/otp/resend", json={"sessionId": session_id}).status_code == 200
+    assert heard.take() == [
+        ("find", "otp_sessions"),
+        ("find", "otp_sessions.lockouts"),
+        ("findAndModify", "otp_sessions"),
+    ]
+
+
+def test_a_send_that_is_refused_stores_no_session(
+    world: World, heard: Heard, clock: time_machine.Traveller
+) -> None:
+    world.initiate()
+    heard.take()
+    refused = world.client.post(
+        "/otp/initiate", json={"identifier": "+46701234567", "method": "sms"}
+    )
+    assert refused.status_code == 429
+    assert heard.take() == INITIATE[:1]
+
+    for n in range(20):
+        world.client.post("/otp/initiate", json={"identifier": f"+46701{n:06d}", "method": "sms"})
+    heard.take()
+    world.client.post("/otp/initiate", json={"identifier": "+46701999999", "method": "sms"})
+    assert heard.take() == []
+
+
+def test_no_operation_of_an_attack_scans_a_collection(
+    world: World, heard: Heard, clock: time_machine.Traveller
+) -> None:
+    for _ in range(2):
+        session_id = world.initiate()
+        for _ in range(3):
+            world.verify(session_id, world.wrong_code)
+        clock.shift(31)
+    session_id = world.initiate()
+    clock.shift(31)
+    world.client.post("/otp/resend", json={"sessionId": session_id})
+    world.verify(session_id, world.code)
+    with world.app.app_context():
+        world.otp.unlock("+46701234567", "sms")
+    commands = [command for command in heard.commands if "insert" not in command]
+    heard.commands.clear()
+
+    planned = set()
+    for command in commands:
+        name, where = next(iter(command.items()))
+        kept = {
+            key: value
+            for key, value in command.items()
+            if key not in ("lsid", "txnNumber", "maxTimeMS", "writeConcern", "$db")
+            and not key.startswith("$")
+        }
+        plan = str(world.mongo.db.command("explain", kept, verbosity="queryPlanner"))
+        assert "COLLSCAN" not in plan, kept
+        planned.add((name, where))
+    assert planned == {
+        ("aggregate", "otp_sessions"),
+        ("find", "otp_sessions"),
+        ("find", "otp_sessions.lockouts"),
+        ("update", "otp_sessions"),
+        ("update", "otp_sessions.limits"),
+        ("delete", "otp_sessions.lockouts"),
+        JUDGE,
+        COUNT,
+    }

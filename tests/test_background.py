@@ -1,0 +1,467 @@
+"""Sending in the background: bounded, in an app context, drained at the end, never silent."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SECRET_KEY, MakeWorld, World
+from flask import Flask, current_app, g, has_request_context
+from servers import HOST, PATIENCE, ROOT, Site, process, python_path, wait_until
+
+from flask_otp_auth.background import BackgroundSender
+from flask_otp_auth.exceptions import ServiceUnavailable
+from flask_otp_auth.signals import code_sent, send_failed
+from local_mongod import free_port
+
+ASK = {"identifier": "+46701234567", "method": "sms"}
+
+
+class Gate:
+    """Jobs that wait until they are let go on."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.running = threading.Semaphore(0)
+        self.done: list[object] = []
+
+    def job(self, name: object = None) -> None:
+        self.running.release()
+        assert self.open.wait(PATIENCE)
+        self.done.append(name)
+
+    def wait_for(self, running: int) -> None:
+        for _ in range(running):
+            assert self.running.acquire(timeout=PATIENCE)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open.set()
+
+
+@pytest.fixture
+def app() -> Flask:
+    return Flask("background")
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+@pytest.mark.usefixtures("context")
+def test_more_jobs_than_places_are_refused_and_places_come_back(gate: Gate) -> None:
+    sender = BackgroundSender(workers=2, waiting=3)
+    for n in range(5):
+        sender.submit(lambda n=n: gate.job(n))
+    for _ in range(3):
+        with pytest.raises(ServiceUnavailable) as refused:
+            sender.submit(lambda: gate.job("too many"))
+        assert refused.value.retry_after == 1
+
+    gate.open.set()
+    sender.drain()
+
+    assert sorted(gate.done) == [0, 1, 2, 3, 4]
+    for n in range(5):
+        sender.submit(lambda n=n: gate.job(n))
+    sender.drain()
+    assert len(gate.done) == 10
+
+
+@pytest.mark.usefixtures("context")
+def test_no_more_jobs_run_at_a_time_than_there_are_workers(gate: Gate) -> None:
+    sender = BackgroundSender(workers=2, waiting=10)
+    for _ in range(6):
+        sender.submit(gate.job)
+    gate.wait_for(2)
+
+    assert not gate.running.acquire(timeout=0.2)
+    assert len([t for t in threading.enumerate() if t.name.startswith("flask_otp_auth")]) == 2
+    gate.open.set()
+    sender.drain()
+    assert len(gate.done) == 6
+
+
+@pytest.mark.usefixtures("context")
+def test_a_place_comes_back_from_a_job_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    sender = BackgroundSender(workers=1, waiting=0)
+
+    def fail() -> None:
+        raise RuntimeError("no route to the provider")
+
+    for _ in range(3):
+        sender.submit(fail)
+        sender.drain()
+
+    records = [record for record in caplog.records if record.name == "flask_otp_auth"]
+    assert [record.levelno for record in records] == [logging.ERROR] * 3
+    assert "no route to the provider" in records[0].getMessage()
+
+
+def test_each_job_runs_in_a_context_of_the_app_it_came_from() -> None:
+    seen: list[tuple[str, bool, bool]] = []
+    sender = BackgroundSender()
+
+    def look() -> None:
+        seen.append((current_app.name, has_request_context(), hasattr(g, "mark")))
+
+    for name in ("one", "two"):
+        with Flask(name).test_request_context("/"):
+            g.mark = True
+            sender.submit(look)
+            sender.drain()
+
+    assert seen == [("one", False, False), ("two", False, False)]
+
+
+@pytest.mark.usefixtures("context")
+def test_draining_waits_for_the_jobs_taken_and_takes_new_ones_afterwards() -> None:
+    sender, done = BackgroundSender(), []
+    sender.submit(lambda: (time.sleep(0.2), done.append(1)))
+    sender.drain()
+    assert done == [1]
+    sender.drain()
+    sender.submit(lambda: done.append(2))
+    sender.drain()
+    assert done == [1, 2]
+
+
+def test_nothing_is_started_before_there_is_something_to_send() -> None:
+    before = threading.active_count()
+    BackgroundSender().drain()
+
+    assert threading.active_count() == before
+
+
+def background_world(make_world: MakeWorld, **options: Any) -> World:
+    return make_world(SEND_IN_BACKGROUND=True, **options)
+
+
+def drain(world: World) -> None:
+    world.app.extensions["otp_auth"].background.drain()
+
+
+def test_the_answer_does_not_wait_for_the_sender(make_world: MakeWorld, gate: Gate) -> None:
+    world = background_world(make_world)
+
+    @world.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        gate.job(code)
+        return True
+
+    session_id = world.initiate()
+    assert gate.done == []
+    gate.open.set()
+    drain(world)
+
+    [code] = gate.done
+    assert world.verify(session_id, str(code)).status_code == 200
+
+
+def test_the_code_is_sent_as_it_is_in_the_request(make_world: MakeWorld) -> None:
+    world = background_world(make_world)
+    sent: list[dict[str, Any]] = []
+
+    def receiver(sender: Any, **known: Any) -> None:
+        sent.append(known)
+
+    with code_sent.connected_to(receiver, world.app):
+        session_id = world.initiate(payload={"campaign": 7})
+        drain(world)
+
+    [message] = world.outbox
+    assert (message.identifier, message.method) == ("+46701234567", "sms")
+    assert message.payload == {"campaign": 7}
+    assert [known["session_id"] for known in sent] == [session_id]
+    assert world.verify(session_id, message.code).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["raises", "returns False", "returns None"])
+def test_a_sender_that_fails_is_reported_and_the_next_message_goes_out(
+    how: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = background_world(make_world)
+    reports: list[dict[str, Any]] = []
+    fails = [True]
+
+    @world.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> Any:
+        if not fails[0]:
+            return True
+        if how == "raises":
+            raise ConnectionError("the provider is away")
+        return {"returns False": False, "returns None": None}[how]
+
+    def receiver(sender: Any, **known: Any) -> None:
+        reports.append(known)
+
+    with send_failed.connected_to(receiver, world.app):
+        session_id = world.initiate()
+        drain(world)
+
+    [report] = reports
+    assert report["session_id"] == session_id
+    assert report["identifier"] == "+467*****67"
+    assert report["reason"] == ("raised" if how == "raises" else "not sent")
+    assert "code not sent" in caplog.text
+    assert ("the provider is away" in caplog.text) == (how == "raises")
+    fails[0] = False
+    caplog.clear()
+    world.initiate()
+    drain(world)
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_an_async_sender_works_in_the_background(make_world: MakeWorld) -> None:
+    world = background_world(make_world)
+    sent: list[str] = []
+
+    @world.otp.send_code_handler
+    async def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        sent.append(code)
+        return True
+
+    session_id = world.initiate()
+    drain(world)
+
+    assert world.verify(session_id, sent[0]).status_code == 200
+
+
+def test_a_resend_goes_through_the_background_too(make_world: MakeWorld, gate: Gate) -> None:
+    world = background_world(make_world)
+    session_id = world.initiate()
+    drain(world)
+
+    @world.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        gate.job(code)
+        return True
+
+    answer = world.client.post("/otp/resend", json={"sessionId": session_id})
+    assert answer.status_code == 200
+    assert gate.done == []
+    gate.open.set()
+    drain(world)
+
+    assert world.verify(session_id, str(gate.done[0])).status_code == 200
+
+
+def test_a_resend_that_fails_in_the_background_leaves_the_earlier_code_right(
+    make_world: MakeWorld,
+) -> None:
+    world = background_world(make_world)
+    session_id = world.initiate()
+    drain(world)
+    unsent: list[str] = []
+
+    @world.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        unsent.append(code)
+        return False
+
+    world.client.post("/otp/resend", json={"sessionId": session_id})
+    drain(world)
+
+    assert world.verify(session_id, unsent[0]).status_code == 401
+    assert world.verify(session_id, world.code).status_code == 200
+
+
+def test_a_request_for_which_there_is_no_place_is_refused_and_leaves_no_session_open(
+    make_world: MakeWorld, gate: Gate
+) -> None:
+    world = background_world(make_world)
+    background = world.app.extensions["otp_auth"].background
+    session_id = world.initiate()
+    drain(world)
+    with world.app.app_context():
+        for _ in range(204):
+            background.submit(gate.job)
+
+    refused = world.client.post("/otp/initiate", json=ASK)
+    no_resend = world.client.post("/otp/resend", json={"sessionId": session_id})
+
+    for answer in (refused, no_resend):
+        assert answer.status_code == 503
+        assert answer.json["error"]["code"] == "serviceUnavailable"
+        assert answer.headers["Retry-After"] == "1"
+    assert world.sessions.count_documents({"status": "pending"}) == 1
+    stored = world.sessions.find_one({"_id": session_id})
+    assert stored is not None
+    assert len(stored["digests"]) == 1
+    gate.open.set()
+    drain(world)
+    assert world.client.post("/otp/initiate", json=ASK).status_code == 200
+    drain(world)
+
+
+def test_nothing_is_sent_to_unknown_people_when_that_is_off(make_world: MakeWorld) -> None:
+    for background in (False, True):
+        world = make_world(SEND_TO_UNKNOWN=False, SEND_IN_BACKGROUND=background)
+
+        @world.otp.get_user_handler
+        def get_user(identifier: str, method: str, payload: Any) -> Any:
+            return {"id": 1} if identifier == "+46701234567" else None
+
+        for identifier in ("+46701234567", "+46707654321"):
+            world.initiate(identifier)
+        if background:
+            drain(world)
+
+        assert [sent.identifier for sent in world.outbox] == ["+46701234567"]
+
+
+def test_a_lookup_that_fails_sends_nothing_and_is_reported(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = background_world(make_world, SEND_TO_UNKNOWN=False)
+
+    @world.otp.get_user_handler
+    def get_user(identifier: str, method: str, payload: Any) -> Any:
+        raise LookupError("the directory is away")
+
+    world.initiate()
+    drain(world)
+
+    assert world.outbox == []
+    assert "the directory is away" in caplog.text
+
+
+SCRIPT = """
+import sys, time
+from flask import Flask
+from flask_otp_auth import FlaskOtpAuth
+
+app = Flask("script")
+app.config.update(SECRET_KEY={secret!r}, MONGO_URI={uri!r}, OTP_AUTH_SEND_IN_BACKGROUND=True,
+                  OTP_AUTH_IDENTIFIER_LIMITS=None)
+otp = FlaskOtpAuth(app)
+
+@otp.send_code_handler
+def send_code(code, identifier, method, payload):
+    time.sleep(0.3)
+    print("sent", flush=True)
+    return True
+
+@otp.get_user_handler
+def get_user(identifier, method, payload):
+    return None
+
+with app.app_context():
+    for n in range(6):
+        otp.initiate("+46701234567", "sms")
+print("the end", flush=True)
+{ending}
+"""
+
+
+def run_script(script: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "Traceback" not in run.stderr or "boom" in run.stderr, run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize(
+    "ending", ["sys.exit(3)", "raise ValueError('boom')"], ids=["exit", "error"]
+)
+def test_no_code_that_was_promised_is_lost_when_the_process_ends(
+    ending: str, mongo_uri: str
+) -> None:
+    out = run_script(SCRIPT.format(secret=SECRET_KEY, uri=mongo_uri, ending=ending))
+
+    assert out.splitlines()[0] == "the end"
+    assert out.splitlines().count("sent") == 6
+
+
+FORK = """
+import os, sys
+from flask import Flask
+from flask_otp_auth.background import BackgroundSender
+
+app, sender = Flask("fork"), BackgroundSender(workers=1, waiting=1)
+read, write = os.pipe()
+with app.app_context():
+    sender.submit(lambda: os.write(write, b"parent "))
+    sender.drain()
+    sender.submit(lambda: None)
+    if os.fork() == 0:
+        sender.submit(lambda: os.write(write, b"child "))
+        sender.submit(lambda: os.write(write, b"again "))
+        sender.drain()
+        os._exit(0)
+    os.wait()
+    sender.drain()
+print(os.read(read, 100).decode())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_worker_that_was_forked_after_the_first_message_sends_too() -> None:
+    assert run_script(FORK).strip() == "parent child again"
+
+
+WORKER = """
+import os, time
+from flask import Flask
+from flask_otp_auth import FlaskOtpAuth
+
+app = Flask("worker")
+app.config.update(SECRET_KEY=os.environ["SECRET_KEY"], MONGO_URI=os.environ["MONGO_URI"],
+                  OTP_AUTH_SEND_IN_BACKGROUND=True)
+otp = FlaskOtpAuth(app)
+
+@otp.send_code_handler
+def send_code(code, identifier, method, payload):
+    time.sleep(1)
+    with open(os.environ["SENT"], "a") as file:
+        file.write("sent")
+    return True
+
+@otp.get_user_handler
+def get_user(identifier, method, payload):
+    return None
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs a POSIX system")
+def test_no_code_that_was_promised_is_lost_when_a_server_is_asked_to_stop(
+    mongo_uri: str, tmp_path: Path
+) -> None:
+    (tmp_path / "worker.py").write_text(WORKER)
+    port, log, sent = free_port(), tmp_path / "log", tmp_path / "sent"
+    command = [
+        *(sys.executable, "-m", "gunicorn", "worker:app", f"--pythonpath={tmp_path}"),
+        *(f"--bind={HOST}:{port}", "--no-control-socket"),
+    ]
+    env = {"MONGO_URI": mongo_uri, "SECRET_KEY": SECRET_KEY, "SENT": str(sent)}
+    env = {**os.environ, **env, "PYTHONPATH": python_path()}
+    with process(command, env=env, log=log) as server:
+        site = Site(port)
+        wait_until(lambda: site.send("GET", "/").status == 404, server, log)
+        site.initiate()
+        assert not sent.exists()
+        server.send_signal(signal.SIGTERM)
+        server.wait(PATIENCE)
+
+    assert sent.read_text() == "sent"
