@@ -78,11 +78,15 @@ class FlaskOtpAuth:
         settings = Settings.from_config(app.config)
         if not self._handlers.makes_own_tokens:
             require_jwt_key(app.config)
+        is_ours = mongo is None
         mongo = _connect(app) if mongo is None else mongo
-        database = database_of(mongo)
-        storage = find_storage(
-            app, limiter, database, f"{settings.collection}.limits", settings.db_timeout
-        )
+        try:
+            counts = f"{settings.collection}.limits"
+            storage = find_storage(app, limiter, database_of(mongo), counts, settings.db_timeout)
+        except ConfigurationError:
+            if is_ours and mongo.cx is not None:
+                mongo.cx.close()
+            raise
         state = AppState(self._handlers, settings, mongo, storage)
         tokens.ensure_manager(app)
         if settings.register_routes:

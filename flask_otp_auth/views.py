@@ -6,11 +6,11 @@ import logging
 import math
 import time
 import uuid
-from http import HTTPStatus
 from typing import Any, Protocol
 
 from flask import Blueprint, Flask, Request, Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.http import HTTP_STATUS_CODES
 
 from . import schemas, tokens
 from .database import RETRY_AFTER
@@ -144,11 +144,11 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
     code = _CODES.get(status, "badRequest" if status < 500 else "internalServerError")
     id_ = str(uuid.uuid4())
     _log.info("request refused: %s %s [error %s]", status, code, id_)
-    response = _error_answer(status, id_, HTTPStatus(status).phrase, code)
+    response = _error_answer(status, id_, _phrase(status), code)
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
-    if status == HTTPStatus.TOO_MANY_REQUESTS and "Retry-After" not in response.headers:
+    if status == 429 and "Retry-After" not in response.headers:
         _retry_after_of_host(response)
     return response
 
@@ -185,10 +185,15 @@ def _is_of_limit_store(error: Exception) -> bool:
 
 
 def _error_answer(status: int, id_: str, detail: str, code: str, fields: Any = None) -> Response:
-    error = {"id": id_, "title": HTTPStatus(status).phrase, "detail": detail, "code": code}
+    error = {"id": id_, "title": _phrase(status), "detail": detail, "code": code}
     if fields is not None:
         error["fields"] = fields
     return _answer(status, {"status": status, "error": error})
+
+
+def _phrase(status: int) -> str:
+    # Not http.HTTPStatus, whose words differ from one version of Python to the next.
+    return HTTP_STATUS_CODES.get(status, "Unknown Error")
 
 
 def _harden(response: Response) -> Response:

@@ -12,6 +12,7 @@ from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_pymongo import PyMongo
+from pymongo import MongoClient
 
 from flask_otp_auth import FlaskOtpAuth
 
@@ -65,6 +66,18 @@ def host(
     finally:
         assert mongo.cx is not None
         mongo.cx.close()
+        close_stores(app)
+
+
+def close_stores(app: Flask) -> None:
+    """Close the clients that the storages of the limits library have opened for themselves."""
+    storages = [limiter._storage for limiter in app.extensions.get("limiter", ())]
+    if "otp_auth" in app.extensions and (limits := app.extensions["otp_auth"].parts.limits):
+        storages.append(limits._strategy.storage)
+    for storage in storages:
+        client = getattr(storage, "_storage", None)
+        if isinstance(client, MongoClient):
+            client.close()
 
 
 def ask(world: World, n: int = 0) -> Any:
