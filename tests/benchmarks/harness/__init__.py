@@ -1,0 +1,1 @@
+"""The machinery of the benchmarks: what is measured is in ``peers/``, the entry is ``run.py``."""

@@ -1,0 +1,241 @@
+"""The results as Markdown: tables with the ratios side by side, and the goals they are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Section = dict[str, Any]
+
+FLOOR, NODE = "floor", "node"
+OURS = ("ours", "ours-email", "ours-mongodb", "ours-redis", "ours-memory")
+NODE_AS_SHIPPED, NODE_INDEXED = ("node", "node-2"), ("node-index", "node-index-2")
+
+
+def write(results: Section) -> str:
+    """Return the whole report; a part that was not measured is left out."""
+    blocks = ["# Results", _machine(results.get("machine", {}))]
+    if "throughput" in results:
+        blocks += ["## Throughput", "![Logins a second](throughput.svg)"]
+        blocks += throughput(results["throughput"])
+    if "growth" in results:
+        blocks += ["## Growth", "![Latency over sessions stored](growth.svg)"]
+        blocks += growth(results["growth"])
+    if "profile" in results:
+        blocks += ["## Where the time goes", *profile(results["profile"])]
+        blocks += ["## What each safety costs", *safeties(results["profile"])]
+    if "startup" in results:
+        blocks += ["## Start-up", startup(results["startup"])]
+    found = goals(results)
+    if found:
+        blocks += ["## Goals", table(("goal", "wanted", "measured", "reached"), found)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; every column but the first is set to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def ratio(value: float, base: float | None) -> str:
+    """Return *value* as a multiple of *base*."""
+    return f"{value / base:.2f}" if base else ""
+
+
+def _machine(machine: Section) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in machine.items()) + "."
+
+
+def throughput(section: Section) -> list[str]:
+    """Return the table of whole logins a second and CPU time."""
+    targets: Section = section["targets"]
+    floor = targets.get(FLOOR, {})
+    node = targets.get(NODE, {})
+    rows = [
+        (
+            found["title"],
+            f"{found['logins_per_second']:.0f}",
+            ratio(found["logins_per_second"], floor.get("logins_per_second")),
+            ratio(found["logins_per_second"], node.get("logins_per_second")),
+            f"{found['server_cpu_us']:.0f}",
+            ratio(found["server_cpu_us"], floor.get("server_cpu_us")),
+            f"{found['mongod_cpu_us']:.0f}",
+            f"{found['redis_cpu_us']:.0f}" if found["redis_cpu_us"] else "",
+            f"{found['initiate_ms']['p50']:.1f} / {found['initiate_ms']['p99']:.1f}",
+            f"{found['verify_ms']['p50']:.1f} / {found['verify_ms']['p99']:.1f}",
+            f"{found['client_cpu_us']:.0f}",
+        )
+        for found in targets.values()
+        if "logins_per_second" in found
+    ]
+    head = (
+        "app",
+        "logins/s",
+        "of the floor",
+        "of Node as shipped",
+        "app CPU us",
+        "of the floor",
+        "mongod CPU us",
+        "Redis CPU us",
+        "initiate ms, p50 / p99",
+        "verify ms, p50 / p99",
+        "client CPU us",
+    )
+    settings = section["settings"]
+    note = (
+        f"Medians of {settings['rounds']} alternating rounds; a run is {settings['logins']} logins "
+        f"or {settings['seconds']:g} s over {settings['connections']} connections, from an empty "
+        f"collection, after {settings['warm_up']} logins to warm up. CPU time is per login, of all "
+        "processes of the app together, the HTTP server included."
+    )
+    return [note, table(head, rows), *_skipped(section)]
+
+
+def growth(section: Section) -> list[str]:
+    """Return the table of latencies over sizes."""
+    targets: Section = section["targets"]
+    sizes = [point["sessions"] for point in next(iter(targets.values()))["points"]]
+    head = ["median ms", *(f"{size:,} sessions" for size in sizes), "last : first"]
+    rows = []
+    for found in targets.values():
+        for step in ("initiate", "verify"):
+            values = [point[f"{step}_ms"] for point in found["points"]]
+            cells = [f"{value:.2f}" for value in values]
+            rows.append([f"{found['title']}: {step}", *cells, ratio(values[-1], values[0])])
+    return ["One login at a time on one connection.", table(head, rows), *_skipped(section)]
+
+
+def profile(section: Section) -> list[str]:
+    """Return the table of CPU time by part of the program."""
+    profiles: Section = section["profiles"]
+    names = sorted(
+        {part for found in profiles.values() for part in found["parts"]},
+        key=lambda part: -max(found["parts"].get(part, 0) for found in profiles.values()),
+    )
+    rows = [
+        [part, *(f"{found['parts'].get(part, 0):.0f}" for found in profiles.values())]
+        for part in names
+    ]
+    rows.append(["**whole login**", *(f"{found['cpu_us']:.0f}" for found in profiles.values())])
+    note = (
+        "CPU microseconds of a login in one process that calls the WSGI app directly, without an "
+        "HTTP server, against the same mongod; divided by sampling the stack on the CPU clock "
+        f"({', '.join(str(found['ticks']) for found in profiles.values())} samples)."
+    )
+    head = ["part", *(found["title"] for found in profiles.values())]
+    return [note, table(head, rows)]
+
+
+def safeties(section: Section) -> list[str]:
+    """Return the table of variants."""
+    variants: Section = section["variants"]
+    base = variants.get("limits-off", {}).get("cpu_us")
+    rows = [
+        (
+            found["title"],
+            f"{found['cpu_us']:.0f}",
+            f"{found['cpu_us'] - base:+.0f}" if base else "",
+            f"{found['mongod_cpu_us']:.0f}",
+            f"{found['redis_cpu_us']:.0f}" if found["redis_cpu_us"] else "",
+            f"{sum(found['commands'].values()):.1f}",
+        )
+        for found in variants.values()
+    ]
+    head = (
+        "app",
+        "app CPU us",
+        "against limits off",
+        "mongod CPU us",
+        "Redis CPU us",
+        "MongoDB commands",
+    )
+    return [
+        "Per login, measured as above without the sampling.",
+        table(head, rows),
+        *_skipped(section),
+    ]
+
+
+def startup(section: Section) -> str:
+    """Return what a process pays once."""
+    optional = ", ".join(section["optional"]) or "none"
+    rows = [
+        ("import of the libraries it needs", f"{section['needed_ms']:.0f} ms"),
+        ("`import flask_otp_auth` after them", f"{section['import_ms']:.1f} ms"),
+        ("`import flask_otp_auth` from nothing", f"{section['cold_import_ms']:.0f} ms"),
+        ("modules that it adds to them", f"{section['modules']}"),
+        ("of which its own", f"{section['own_modules']}"),
+        ("`init_app`", f"{section['init_ms']:.1f} ms"),
+        ("sockets that `init_app` opens", f"{section['new_sockets']}"),
+        ("threads after it", f"{section['threads']}"),
+        ("optional packages imported", optional),
+    ]
+    return table(("start-up", ""), rows)
+
+
+def goals(results: Section) -> list[tuple[str, str, str, str]]:
+    """Return the goals that the results can be held to."""
+    targets: Section = results.get("throughput", {}).get("targets", {})
+
+    def speed(*names: str) -> float | None:
+        """Return logins a second of the fastest of *names*."""
+        return max(
+            (targets[name]["logins_per_second"] for name in names if targets.get(name)),
+            default=None,
+        )
+
+    def cpu(name: str) -> float | None:
+        return targets[name]["server_cpu_us"] if targets.get(name) else None
+
+    other = [
+        name
+        for name in targets
+        if name not in (*OURS, *NODE_AS_SHIPPED, *NODE_INDEXED) and not name.startswith(FLOOR)
+    ]
+    ours, shipped = speed("ours"), speed(*NODE_AS_SHIPPED)
+    wanted = [
+        ("limits off, logins/s of the floor's", ours, speed(FLOOR), 0.85),
+        (
+            "the same, floor with journaled writes",
+            ours,
+            speed("floor-majority"),
+            0.85,
+        ),
+        ("limits off, the floor's app CPU of ours", cpu(FLOOR), cpu("ours"), 0.85),
+        ("limits off, logins/s of the Node plugin's as shipped", ours, shipped, 2.0),
+        ("limits off, ... with its index added", ours, speed(*NODE_INDEXED), 1.3),
+        (
+            "limits off by e-mail, ... of the fastest other peer's",
+            speed("ours-email"),
+            speed(*other),
+            2.0,
+        ),
+        ("default limits in MongoDB, of the Node plugin's", speed("ours-mongodb"), shipped, 1.0),
+        ("default limits in Redis, of the Node plugin's", speed("ours-redis"), shipped, 1.2),
+    ]
+    rows = [
+        (goal, f"at least {least:g}", f"{value / base:.2f}", _yes(value / base >= least))
+        for goal, value, base, least in wanted
+        if value and base
+    ]
+    points = results.get("growth", {}).get("targets", {}).get("ours", {}).get("points")
+    if points:
+        grown = points[-1]["verify_ms"] / points[0]["verify_ms"]
+        goal = f"verify at {points[-1]['sessions']:,} sessions over verify at none"
+        rows.append((goal, "at most 1.2", f"{grown:.2f}", _yes(grown <= 1.2)))
+    return rows
+
+
+def _yes(reached: bool) -> str:
+    return "yes" if reached else "**no**"
+
+
+def _skipped(section: Section) -> list[str]:
+    return [
+        f"Not measured: {name} ({_last_line(why)})." for name, why in section["skipped"].items()
+    ]
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1][:200]

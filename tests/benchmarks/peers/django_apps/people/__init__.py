@@ -1,0 +1,1 @@
+"""A Django app that holds nothing but the user."""
