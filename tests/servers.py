@@ -166,18 +166,25 @@ def process(
 
 @contextlib.contextmanager
 def gunicorn(
-    database: str, log: Path, *, workers: int = 4, worker_class: str = "sync"
+    database: str,
+    log: Path,
+    *,
+    folder: Path = ROOT / "tests" / "races",
+    workers: int = 4,
+    worker_class: str = "sync",
+    **env: str,
 ) -> Iterator[Site]:
-    """Serve ``races/app.py`` from *workers* processes of gunicorn, all of them ready.
+    """Serve the ``app.py`` of *folder* from *workers* processes of gunicorn, all of them ready.
 
     :param database: its ``MONGO_URI``.
     :param log: gets what gunicorn writes.
+    :param env: what else the app finds in its environment.
     """
     with socket.create_server((HOST, 0), backlog=2048) as listener:
         site = Site(listener.getsockname()[1])
         command = [
             *(sys.executable, "-m", "gunicorn", "app:create_app()"),
-            f"--pythonpath={ROOT / 'tests' / 'races'}",
+            f"--pythonpath={folder}",
             f"--bind=fd://{listener.fileno()}",
             f"--workers={workers}",
             f"--worker-class={worker_class}",
@@ -185,8 +192,8 @@ def gunicorn(
             "--graceful-timeout=5",
             "--no-control-socket",
         ]
-        env = {**os.environ, "MONGO_URI": database, "PYTHONPATH": python_path()}
-        run = process(command, env=env, log=log, pass_fds=[listener.fileno()])
+        env |= {"MONGO_URI": database, "PYTHONPATH": python_path()}
+        run = process(command, env={**os.environ, **env}, log=log, pass_fds=[listener.fileno()])
         with run as child:
             listener.close()  # ours: once gunicorn ends, nobody listens
             seen: set[str] = set()
@@ -280,14 +287,12 @@ def wait_until(condition: Callable[[], bool], child: subprocess.Popen[bytes], lo
         time.sleep(0.02)
 
 
-def post_bytes(path: str, body: Any) -> bytes:
+def post_bytes(path: str, body: Any, headers: Mapping[str, str] | None = None) -> bytes:
     """Return one whole POST of JSON as it goes over the wire."""
     content = json.dumps(body).encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
-    )
-    return head.encode() + content
+    fields = {"Host": HOST, **JSON, **(headers or {}), "Content-Length": str(len(content))}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + content
 
 
 def send_together(site: Site, requests: Sequence[bytes]) -> list[Answer]:

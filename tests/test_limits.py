@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import logging
 import threading
@@ -14,9 +13,9 @@ import time_machine
 from conftest import NOW, MakeWorld, World
 from limits import parse_many
 from limits.storage import MemoryStorage, Storage
+from listeners import Heard
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.monitoring import CommandListener
 
 from flask_otp_auth.exceptions import InternalError, ServiceUnavailable, TooManyRequests
 from flask_otp_auth.limit_storage import SharedMongoStorage
@@ -25,20 +24,6 @@ from local_mongod import LocalMongod, free_port
 
 KEY = b"k" * 32
 PHONE = {"identifier": "+46701234567", "method": "sms"}
-
-
-class Heard(CommandListener):
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-
-    def started(self, event: Any) -> None:
-        self.commands.append(copy.deepcopy(dict(event.command)))
-
-    def succeeded(self, event: Any) -> None:
-        pass
-
-    def failed(self, event: Any) -> None:
-        pass
 
 
 @pytest.fixture

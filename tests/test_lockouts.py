@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +10,10 @@ import pytest
 import time_machine
 from bson import Int64
 from conftest import NOW, MakeWorld, World
+from listeners import Meanwhile
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.monitoring import CommandListener
 
 from flask_otp_auth.exceptions import (
     IdentifierLocked,
@@ -398,28 +397,6 @@ def test_a_right_code_without_a_user_clears_the_failures_too(
     assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
 
 
-class Meanwhile(CommandListener):
-    """Does something the moment before a command goes to a collection, once."""
-
-    def __init__(self) -> None:
-        self.command: tuple[str, str] | None = None
-        self.deed: Callable[[], Any] = lambda: None
-
-    def before(self, name: str, collection: str, deed: Callable[[], Any]) -> None:
-        self.command, self.deed = (name, collection), deed
-
-    def started(self, event: Any) -> None:
-        if self.command == next(iter(event.command.items())):
-            self.command = None
-            self.deed()
-
-    def succeeded(self, event: Any) -> None:
-        pass
-
-    def failed(self, event: Any) -> None:
-        pass
-
-
 def test_a_failure_that_came_while_a_session_was_being_stored_is_cleared_by_the_next_right_code(
     make_world: MakeWorld, clock: time_machine.Traveller
 ) -> None:
@@ -429,7 +406,7 @@ def test_a_failure_that_came_while_a_session_was_being_stored_is_cleared_by_the_
     attacker = make_world(**options)
     others = attacker.initiate()
     wrong_code = attacker.wrong_code
-    meanwhile.before("insert", "otp_sessions", lambda: attacker.verify(others, wrong_code))
+    meanwhile.before("insert", lambda: attacker.verify(others, wrong_code))
 
     session_id = world.initiate()
     assert meanwhile.command is None

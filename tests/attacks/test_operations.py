@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any
-
 import pytest
 import time_machine
 from conftest import MakeWorld, World
-from pymongo.monitoring import CommandListener
-
-
-class Heard(CommandListener):
-    """The operations that went to the database, as (command, collection)."""
-
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-
-    def started(self, event: Any) -> None:
-        self.commands.append(copy.deepcopy(dict(event.command)))
-
-    def succeeded(self, event: Any) -> None:
-        pass
-
-    def failed(self, event: Any) -> None:
-        pass
-
-    def take(self) -> list[tuple[str, str]]:
-        """Return what was heard since the last time, without what the limits did."""
-        taken = [next(iter(command.items())) for command in self.commands]
-        self.commands.clear()
-        return [(name, where) for name, where in taken if where != "otp_sessions.limits"]
+from listeners import Heard
 
 
 @pytest.fixture

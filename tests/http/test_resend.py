@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from conftest import NOW, MakeWorld, World
-from pymongo.monitoring import CommandListener
+from listeners import Meanwhile
 
 from flask_otp_auth.exceptions import (
     InvalidRequest,
@@ -358,28 +357,6 @@ def test_a_code_that_did_not_go_out_is_taken_back_and_the_session_goes_on(
     assert (found["status"], found["attempts"], len(found["digests"])) == ("pending", 0, 1)
     assert unlimited.verify(session_id, unsent[0]).status_code == 401
     assert unlimited.verify(session_id, unlimited.code).status_code == 200
-
-
-class Meanwhile(CommandListener):
-    """Does something the moment before a command goes to a collection, once."""
-
-    def __init__(self) -> None:
-        self.command: tuple[str, str] | None = None
-        self.deed: Callable[[], Any] = lambda: None
-
-    def before(self, name: str, deed: Callable[[], Any]) -> None:
-        self.command, self.deed = (name, "otp_sessions"), deed
-
-    def started(self, event: Any) -> None:
-        if self.command == next(iter(event.command.items())):
-            self.command = None
-            self.deed()
-
-    def succeeded(self, event: Any) -> None:
-        pass
-
-    def failed(self, event: Any) -> None:
-        pass
 
 
 @pytest.fixture

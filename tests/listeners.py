@@ -1,0 +1,53 @@
+"""Listeners to what goes to the database."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.monitoring import CommandListener
+
+
+class Heard(CommandListener):
+    """The commands that went to the database, in order."""
+
+    def __init__(self) -> None:
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: Any) -> None:
+        self.commands.append(copy.deepcopy(dict(event.command)))
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+    def take(self) -> list[tuple[str, str]]:
+        """Return (command, collection) since the last time, without what the limits did."""
+        taken = [next(iter(command.items())) for command in self.commands]
+        self.commands.clear()
+        return [(name, where) for name, where in taken if where != "otp_sessions.limits"]
+
+
+class Meanwhile(CommandListener):
+    """Does something the moment before a command goes to a collection, once."""
+
+    def __init__(self) -> None:
+        self.command: tuple[str, str] | None = None
+        self.deed: Callable[[], Any] = lambda: None
+
+    def before(self, name: str, deed: Callable[[], Any], collection: str = "otp_sessions") -> None:
+        self.command, self.deed = (name, collection), deed
+
+    def started(self, event: Any) -> None:
+        if self.command == next(iter(event.command.items())):
+            self.command = None
+            self.deed()
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
