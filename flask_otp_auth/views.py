@@ -9,6 +9,7 @@ import uuid
 from typing import Any, Protocol
 
 from flask import Blueprint, Flask, Request, Response, current_app, request
+from limits.storage import MemoryStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -178,9 +179,11 @@ def _unexpected_error(error: Exception) -> Response:
 
 def _is_of_limit_store(error: Exception) -> bool:
     """Whether *error* comes from the store of a Limiter that the host put before all its routes."""
+    storages = [limiter.storage for limiter in current_app.extensions.get("limiter", ())]
     return any(
-        isinstance(error, limiter.storage.base_exceptions)
-        for limiter in current_app.extensions.get("limiter", ())
+        # Memory is never away, and names ValueError, which may be anybody's.
+        not isinstance(storage, MemoryStorage) and isinstance(error, storage.base_exceptions)
+        for storage in storages
     )
 
 

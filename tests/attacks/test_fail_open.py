@@ -386,6 +386,20 @@ def test_a_limit_of_the_host_on_all_routes_is_answered_in_our_form(
     assert len(world.outbox) == 2
 
 
+def test_a_fault_of_the_host_is_not_told_as_a_store_that_is_away(mongo_uri: str) -> None:
+    with host(mongo_uri, in_memory) as world:
+
+        @world.app.before_request
+        def broken() -> None:
+            raise ValueError("a fault of the host's own")
+
+        answer = ask(world)
+        assert answer.status_code == 500
+        assert answer.json["error"]["code"] == "internalServerError"
+        assert "Retry-After" not in answer.headers
+        assert world.outbox == []
+
+
 def test_our_own_limits_do_not_fall_on_the_hosts_routes(
     mongo_uri: str, clock: time_machine.Traveller
 ) -> None:
