@@ -106,12 +106,16 @@ onSubmit(enter, enter.code, async () => {
   find("result-title").focus();
 });
 
-find("resend").addEventListener("click", async () => {
+find("resend").addEventListener("click", async ({ currentTarget: button }) => {
+  button.disabled = true;
+  say("");
   try {
     const answer = await post(paths.resend, { sessionId });
     say(answer.response.ok ? "Another code is on its way." : explain(answer), !answer.response.ok);
   } catch {
     say("The server cannot be reached. Does the demo still run?", true);
+  } finally {
+    button.disabled = false;
   }
   enter.code.focus();
 });
