@@ -173,9 +173,7 @@ def read_json(body: bytes) -> dict[str, Any]:
     :raises InvalidRequest: it is anything else.
     """
     try:
-        value = json.loads(
-            body.decode(), object_pairs_hook=_unique_members, parse_constant=_refuse_constant
-        )
+        value = _decoder.decode(body.decode())
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -192,6 +190,9 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
 
 
 def dump_initiate(result: InitiateResult) -> dict[str, Any]:
@@ -219,7 +220,7 @@ def write_json(value: Any) -> str:
     :raises TypeError: something in it has no JSON form.
     :raises ValueError: it holds NaN, an infinity or itself.
     """
-    return json.dumps(value, default=_json_form, allow_nan=False, separators=(",", ":"))
+    return _encoder.encode(value)
 
 
 def _json_form(value: Any) -> Any:
@@ -236,6 +237,9 @@ def _json_form(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return list(value)
     raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+_encoder = json.JSONEncoder(default=_json_form, allow_nan=False, separators=(",", ":"))
 
 
 def iso8601(time: dt.datetime) -> str:
