@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any, cast
@@ -52,15 +53,49 @@ def bounded(seconds: float) -> Iterator[None]:
 
 
 def durable(database: Database[Document], name: str) -> Collection[Document]:
-    """Return a collection whose writes outlive a change of primary and whose times are aware."""
+    """Return a collection whose writes outlive a crash of the server and a change of primary."""
+    return _collection(database, name, WriteConcern("majority"))
+
+
+def replicated(database: Database[Document], name: str) -> Collection[Document]:
+    """Return a collection whose writes outlive a change of primary.
+
+    A server without a replica set may lose the last 100 ms of them when it crashes, as it may of
+    any write by default: for what does no harm when it is lost, since waiting for the journal
+    takes longer than the write itself.
+    """
+    return _collection(database, name, WriteConcern("majority", j=False))
+
+
+def _collection(
+    database: Database[Document], name: str, write_concern: WriteConcern
+) -> Collection[Document]:
     return database.get_collection(
         name,
         codec_options=database.codec_options.with_options(
             document_class=dict, tz_aware=True, tzinfo=UTC
         ),
         read_preference=ReadPreference.PRIMARY,
-        write_concern=WriteConcern("majority"),
+        write_concern=write_concern,
     )
+
+
+class Once:
+    """Does *work* before the first use of something: once in a process, and again if it failed."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+
+    def ensure(self) -> None:
+        """Return when the work is done; others wait for who does it."""
+        if self._done.is_set():
+            return
+        with self._lock:
+            if not self._done.is_set():
+                self._work()
+                self._done.set()
 
 
 def database_of(mongo: PyMongo) -> Database[dict[str, Any]]:

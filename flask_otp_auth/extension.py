@@ -13,7 +13,7 @@ from .config import Settings, require_jwt_key
 from .database import database_of
 from .exceptions import ConfigurationError
 from .handlers import Handlers
-from .limit_storage import find_storage
+from .limit_storage import find_store
 from .parts import utc_now
 from .state import AppState
 from .types import (
@@ -81,13 +81,13 @@ class FlaskOtpAuth:
         is_ours = mongo is None
         mongo = _connect(app) if mongo is None else mongo
         try:
-            counts = f"{settings.collection}.limits"
-            storage = find_storage(app, limiter, database_of(mongo), counts, settings.db_timeout)
+            database = database_of(mongo)
+            store = find_store(app, limiter, settings.db_timeout)
         except ConfigurationError:
             if is_ours and mongo.cx is not None:
                 mongo.cx.close()
             raise
-        state = AppState(self._handlers, settings, mongo, storage)
+        state = AppState(self._handlers, settings, mongo, database, store)
         tokens.ensure_manager(app)
         if settings.register_routes:
             views.register(app, state, settings.url_prefix)

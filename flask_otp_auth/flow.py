@@ -18,7 +18,6 @@ from .exceptions import (
     TooManyRequests,
     TooManyResends,
 )
-from .limits import Scope
 from .lockouts import Lockout
 from .parts import Parts, about, utc_now
 from .redaction import describe, short
@@ -43,7 +42,7 @@ def initiate(
 ) -> InitiateResult:
     """Start a session and have its code sent.
 
-    :param client: what the client's address is counted as; ``None`` for a call from Python.
+    :param client: the address of the client; ``None`` for a call from Python.
     :raises InvalidIdentifier: the identifier has no accepted form.
     :raises TooManyRequests: a send limit is used up.
     :raises IdentifierLocked: too many wrong codes in a row.
@@ -141,22 +140,16 @@ def _fixed_code(parts: Parts, identifier: str, now: datetime) -> str | None:
 def _allow_send(
     parts: Parts, who: dict[str, str], now: datetime, client: str | None, *, limited: bool
 ) -> Lockout | None:
-    """Refuse a send that a limit or a lockout is against; return the lockout that is not.
-
-    The client goes first, so that a refused client cannot use up the sends of an identifier; the
-    lockout is only read, so that asking while it lasts costs the owner no send.
-    """
-    if limited and client is not None:
-        _count(parts, "client", client, who)
-    lockout = parts.lockouts.find(who["identifier"])
-    if lockout is not None:
-        wait = lockout.wait(now)
-        if lockout.disabled or wait is not None:
-            parts.notify("rate_limited", **who, reason="lockout")
-            raise IdentifierLocked(retry_after=None if lockout.disabled else wait)
-    if limited:
-        _count(parts, "identifier", who["identifier"], who)
-    return lockout
+    """Refuse a send that a limit or a lockout is against; return the lockout that is not."""
+    admission = parts.admission if limited else parts.unlimited
+    try:
+        return admission.admit(who["identifier"], client, now)
+    except TooManyRequests as refused:
+        parts.notify("rate_limited", **who, reason=refused.scope)
+        raise
+    except IdentifierLocked:
+        parts.notify("rate_limited", **who, reason="lockout")
+        raise
 
 
 def _tries(
@@ -182,16 +175,6 @@ def _check_tries(parts: Parts, session: Session, lockout: Lockout | None, now: d
     if budget is not None and parts.sessions.open_tries(session.identifier, now) > budget:
         parts.sessions.discard(session.session_id)
         raise IdentifierLocked(retry_after=parts.settings.code_ttl)
-
-
-def _count(parts: Parts, scope: Scope, counted: str, who: dict[str, str]) -> None:
-    if parts.limits is None:
-        return
-    try:
-        parts.limits.hit(scope, counted)
-    except TooManyRequests:
-        parts.notify("rate_limited", **who, reason=scope)
-        raise
 
 
 def verify(parts: Parts, session_id: str, typed: str) -> VerifyResult:

@@ -1,83 +1,39 @@
-"""Where sends are counted: the host's store, or a collection through the host's MongoDB client."""
+"""Which store the host wants sends to be counted in, and what speaks against it."""
 
 from __future__ import annotations
 
-import threading
+from enum import Enum
 from typing import Any, cast
 
 from flask import Flask
 from flask_limiter import Limiter
-from limits.storage import MemoryStorage, MongoDBStorageBase, Storage, storage_from_string
-from pymongo import MongoClient
-from pymongo.collection import Collection
-from pymongo.database import Database
+from limits.storage import MemoryStorage, Storage, storage_from_string
 
 from .config import warn
-from .database import durable
 from .exceptions import ConfigurationError
 
 
-class SharedMongoStorage(MongoDBStorageBase):
-    """Moving windows in a collection of the host's own database, through the host's own client.
+class Place(Enum):
+    """Where sends are counted if not in a storage of the limits library."""
 
-    :param database: where the collection is.
-    :param collection: its name.
-    """
-
-    STORAGE_SCHEME = None
-
-    def __init__(self, database: Database[dict[str, Any]], collection: str) -> None:
-        super().__init__("", database.name, f"{collection}.counters", collection)
-        # Set here, the base neither connects nor makes its indexes, which it tries only once.
-        self._storage = database.client
-        self._windows = durable(database, collection)
-        self._indexed = threading.Event()
-        self._index_lock = threading.Lock()
-
-    def _init_mongo_client(self, uri: str | None, **options: int | str | bool) -> MongoClient[Any]:
-        raise NotImplementedError("the client is the host's")
-
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Take an entry of the window *key* if fewer than *limit* are younger than *expiry* s.
-
-        The base takes it for a full window when another request makes the same new document at
-        that moment, so a refusal is asked for twice.
-        """
-        if not self._indexed.is_set():
-            with self._index_lock:
-                self.windows.create_index("expireAt", expireAfterSeconds=0)
-                self._indexed.set()
-        acquire = super().acquire_entry
-        return acquire(key, limit, expiry, amount) or acquire(key, limit, expiry, amount)
-
-    @property
-    def windows(self) -> Collection[dict[str, Any]]:
-        """The collection, with writes that are acknowledged whatever the host's URI says."""
-        return self._windows
-
-    def __del__(self) -> None:
-        """Leave the client open: it is not ours, and the base would close it."""
+    NOWHERE = "the host switched limits off"
+    DATABASE = "the host says nothing, so beside the sessions"
 
 
-def find_storage(
-    app: Flask,
-    limiter: Limiter | None,
-    database: Database[dict[str, Any]],
-    collection: str,
-    timeout: float,
-) -> Storage | None:
-    """Return where sends are counted, or ``None`` if the host switched rate limits off.
+def find_store(app: Flask, limiter: Limiter | None, timeout: float) -> Storage | Place:
+    """Return where the host wants sends to be counted.
 
-    The storage of *limiter*, else of the one Limiter that *app* has, else what
-    ``RATELIMIT_STORAGE_URI`` names, else a collection of the host's own database.
+    In the storage of *limiter*, else of the one Limiter that *app* has, else in what
+    ``RATELIMIT_STORAGE_URI`` names, else in its own database.
 
+    :param timeout: seconds that a storage made here may wait for its server.
     :raises ConfigurationError: *limiter* is not initialised on *app*.
     """
     if not app.config.get("RATELIMIT_ENABLED", True):
         warn_in_production(
             app, "RATELIMIT_ENABLED is False: nothing limits how many codes are sent"
         )
-        return None
+        return Place.NOWHERE
     limiters = app.extensions.get("limiter", set())
     if limiter is not None and limiter not in limiters:
         raise ConfigurationError(
@@ -88,7 +44,7 @@ def find_storage(
     if limiter is None:
         uri = app.config.get("RATELIMIT_STORAGE_URI")
         if not uri:
-            return SharedMongoStorage(database, collection)
+            return Place.DATABASE
         storage = storage_from_uri(uri, app.config.get("RATELIMIT_STORAGE_OPTIONS", {}), timeout)
     else:
         storage = limiter.storage

@@ -1,115 +1,116 @@
-"""Send limits: the rules by client address and by identifier, and the keys they count by."""
+"""Send limits: what is counted, under which rules, and who is refused for how long."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-import logging
 import re
-import time
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
 
 from limits import RateLimitItem
-from limits.storage import Storage
-from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
-from pymongo.errors import PyMongoError
 
-from .database import RETRY_AFTER, bounded
-from .exceptions import OtpAuthError, ServiceUnavailable, TooManyRequests
+from .exceptions import TooManyRequests
 
-_log = logging.getLogger("flask_otp_auth")
-_NAMESPACE = "otp_auth"
 # Some proxies forward the port too: 192.0.2.1:1234, [2001:db8::1]:1234.
 _WITH_PORT = re.compile(r"^(?:([0-9.]+)|\[([0-9a-fA-F:.]+)\])(?::[0-9]+)?$")
 
 Scope = Literal["client", "identifier"]
 
 
-class SendLimits:
-    """How many codes may be sent, by client address and by identifier.
+class Rules:
+    """The limits of one scope: each lets so many sends through in any window of its length.
 
-    The rules are evaluated with the strategies of the `limits` library on the storage of the
-    host's Limiter, without the Limiter's own way of a request: that one can be told to swallow
-    errors, to fall back to memory or to skip a rule, and it needs a request.
+    :param items: the limits; there is at least one.
+    """
 
-    :param storage: where entries are counted.
-    :param rules: by scope, the shortest window first.
+    def __init__(self, items: Sequence[RateLimitItem]) -> None:
+        self.items = tuple(items)
+        longest: dict[int, timedelta] = {}
+        for item in items:
+            window = timedelta(seconds=item.get_expiry())
+            longest[item.amount] = max(window, longest.get(item.amount, window))
+        #: The sends allowed and the length of their window, by limit; of two limits that allow the
+        #: same number of sends the one with the longer window says it all.
+        self.pairs = list(longest.items())
+        #: The sends that have to be remembered to judge the next one by every limit...
+        self.most = max(amount for amount, _ in self.pairs)
+        #: ... and for how long.
+        self.longest = max(window for _, window in self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One client or one identifier, under its rules.
+
+    :param key: an HMAC of the address or the identifier, in hexadecimal digits.
+    """
+
+    scope: Scope
+    key: str
+    rules: Rules
+
+    def refuse(self, wait: float) -> TooManyRequests:
+        """Return the refusal of a send that has to wait for *wait* seconds."""
+        # A send counts up to and including the end of its window.
+        return TooManyRequests(retry_after=int(wait) + 1, scope=self.scope)
+
+
+class Windows(Protocol):
+    """Where the sends of buckets are counted."""
+
+    def take(self, buckets: Sequence[Bucket], now: datetime) -> None:
+        """Count a send in one bucket after the other, up to the first that refuses it.
+
+        What a bucket refuses is not counted in it.
+
+        :raises TooManyRequests: a bucket refuses.
+        :raises ServiceUnavailable: the store is away, and so nothing may be sent.
+        """
+
+
+class Buckets:
+    """Makes the buckets of one application.
+
+    :param client: the limits by client address, or none.
+    :param identifier: the limits by identifier, or none.
     :param key: of the HMAC that addresses and identifiers are counted under.
-    :param timeout: seconds for all rules of one scope together.
     """
 
     def __init__(
         self,
-        storage: Storage,
-        rules: dict[Scope, Sequence[RateLimitItem]],
-        *,
+        client: Sequence[RateLimitItem],
+        identifier: Sequence[RateLimitItem],
         key: bytes,
-        timeout: float,
     ) -> None:
-        self._strategy = _strategy(storage)
-        self._rules = rules
+        self._client = Rules(client) if client else None
+        self._identifier = Rules(identifier) if identifier else None
         self._key = key
-        self._timeout = timeout
 
-    def hit(self, scope: Scope, counted: str) -> None:
-        """Count one send.
+    @property
+    def unlimited(self) -> bool:
+        """Whether nothing is limited, and so there never is a bucket."""
+        return self._client is None and self._identifier is None
 
-        The shortest window is asked first, so a send that it refuses uses up no longer one.
+    def of_client(self, address: str | None) -> list[Bucket]:
+        """Return the bucket of a client address, if clients are limited and there is a client."""
+        if self._client is None or address is None:
+            return []
+        return [Bucket("client", self._hmac(client_bucket(address)), self._client)]
 
-        :param counted: a client address or a normalised identifier.
-        :raises TooManyRequests: a rule of *scope* is used up.
-        :raises ServiceUnavailable: the storage is away, and so nothing may be sent.
-        """
-        rules = self._rules[scope]
-        if not rules:
-            return
-        bucket = hmac.digest(self._key, counted.encode(), "sha256").hex()
-        try:
-            with bounded(self._timeout):
-                if not all(self._strategy.hit(rule, _NAMESPACE, scope, bucket) for rule in rules):
-                    raise TooManyRequests(retry_after=self._wait(scope, bucket), scope=scope)
-        except (OtpAuthError, PyMongoError):
-            raise
-        except Exception as error:
-            failure = ServiceUnavailable(retry_after=RETRY_AFTER)
-            _log.error(
-                "limits: their storage did not answer (%s) [error %s]; nothing is sent until "
-                "it does: see RATELIMIT_STORAGE_URI",
-                type(error).__name__,
-                failure.id,
-            )
-        else:
-            return
-        raise failure
+    def of_identifier(self, identifier: str) -> list[Bucket]:
+        """Return the bucket of an identifier, if identifiers are limited."""
+        if self._identifier is None:
+            return []
+        return [Bucket("identifier", self._hmac(identifier), self._identifier)]
 
-    def _wait(self, scope: Scope, bucket: str) -> int:
-        """Return the whole seconds after which every rule of *scope* lets a send through."""
-        now, wait = time.time(), 0.0
-        for rule in self._rules[scope]:
-            try:
-                window = self._strategy.get_window_stats(rule, _NAMESPACE, scope, bucket)
-            except TypeError:  # its last entry left the window since the rule was hit
-                continue
-            if window.remaining < 1:
-                wait = max(wait, window.reset_time - now)
-        # An entry counts up to and including the end of its window.
-        return int(wait) + 1
+    def _hmac(self, counted: str) -> str:
+        return hmac.digest(self._key, counted.encode(), "sha256").hex()
 
 
-def _strategy(storage: Storage) -> RateLimiter:
-    try:
-        return MovingWindowRateLimiter(storage)
-    except NotImplementedError:
-        _log.warning(
-            "limits: %s has no moving window; counting in fixed windows, which let up to twice "
-            "as much through around their edges",
-            type(storage).__name__,
-        )
-        return FixedWindowRateLimiter(storage)
-
-
-def client_bucket(address: str | None) -> str:
+def client_bucket(address: str) -> str:
     """Return what a client address is counted as.
 
     IPv6 is counted by /64, which is what one household gets (RFC 6177); an IPv4 address that is

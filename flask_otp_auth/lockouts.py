@@ -46,7 +46,9 @@ class Lockout:
 
 
 class LockoutStore:
-    """The lockouts of one application, in a collection with one document an identifier.
+    """The lockouts of one application: a document for each identifier with failures in a row.
+
+    It lies in the collection of the send limits, so that both can be asked in one command.
 
     Waits double with each further *step* of failures: one wrong code after a wait is over does
     not bring the next. NIST SP 800-63B-4, section 3.2.2, asks for a bound of at most 100
@@ -87,7 +89,7 @@ class LockoutStore:
         if not self.enabled:
             return None
         with bounded(self._timeout):
-            document = self._collection.find_one({"_id": self._id(identifier)})
+            document = self._collection.find_one({"_id": self.id_of(identifier)})
         return None if document is None else _lockout(document)
 
     def record_failure(self, identifier: str, now: datetime) -> Lockout | None:
@@ -96,7 +98,7 @@ class LockoutStore:
             return None
         with bounded(self._timeout):
             document = self._collection.find_one_and_update(
-                {"_id": self._id(identifier)},
+                {"_id": self.id_of(identifier)},
                 self._failure(now),
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
@@ -113,11 +115,12 @@ class LockoutStore:
     def clear(self, identifier: str) -> bool:
         """Forget the failures of an identifier; return whether there were any."""
         with bounded(self._timeout):
-            deleted = self._collection.delete_one({"_id": self._id(identifier)})
+            deleted = self._collection.delete_one({"_id": self.id_of(identifier)})
         return deleted.deleted_count == 1
 
-    def _id(self, identifier: str) -> str:
-        return hmac.digest(self._key, identifier.encode(), "sha256").hex()
+    def id_of(self, identifier: str) -> str:
+        """Return the ``_id`` of the document that an identifier has while it has failures."""
+        return "lockout:" + hmac.digest(self._key, identifier.encode(), "sha256").hex()
 
     def _begins_at(self, failures: int) -> bool:
         if failures == self._disable_after:

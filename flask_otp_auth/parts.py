@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from .admission import Admission
 from .codes import CodeDigester
 from .config import Settings
-from .limits import SendLimits
 from .lockouts import LockoutStore
 from .sessions import SessionStore
 from .types import AuthResult, Method, Payload, Session
@@ -49,6 +49,8 @@ class Notify(Protocol):
 class Parts:
     """What the flow of one application works with.
 
+    :param admission: lets sends through.
+    :param unlimited: the same for a code that is not sent.
     :param sign_in: makes the tokens for a user: (user, session, now).
     :param later: runs a job after the answer, or ``None`` to send before it.
     """
@@ -56,7 +58,8 @@ class Parts:
     settings: Settings
     sessions: SessionStore
     lockouts: LockoutStore
-    limits: SendLimits | None
+    admission: Admission
+    unlimited: Admission
     digester: CodeDigester
     handlers: HostHandlers
     sign_in: Callable[[Any, Session, datetime], AuthResult]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from .database import Document, bounded, durable
+from .database import Document, Once, bounded, durable, replicated
 from .exceptions import InternalError
 from .types import Session
 from .verdict import Outcome, verdict_pipeline
@@ -49,10 +48,11 @@ class SessionStore:
         self, database: Database[Document], name: str, *, keep: int, timeout: float
     ) -> None:
         self._collection = durable(database, name)
+        # A session that is lost is one whose code is wrong.
+        self._new = replicated(database, name)
         self._keep = keep
         self._timeout = timeout
-        self._indexed = threading.Event()
-        self._index_lock = threading.Lock()
+        self._indexes = Once(self.create_indexes)
 
     def insert(self, session: Session, digest: bytes, *, contested: bool = False) -> None:
         """Store a new pending session with the digest of its code.
@@ -60,8 +60,8 @@ class SessionStore:
         :param contested: whether wrong codes have been counted for its identifier before.
         """
         with bounded(self._timeout):
-            self._ensure_indexes()
-            self._collection.insert_one(
+            self._indexes.ensure()
+            self._new.insert_one(
                 {
                     "_id": session.session_id,
                     "identifier": session.identifier,
@@ -170,15 +170,6 @@ class SessionStore:
         with bounded(self._timeout):
             document = self._collection.find_one({"_id": session_id}, {"digests": False})
         return None if document is None else _session(document)
-
-    def _ensure_indexes(self) -> None:
-        if self._indexed.is_set():
-            return
-        with self._index_lock:
-            if self._indexed.is_set():
-                return
-            self.create_indexes()
-            self._indexed.set()
 
     def create_indexes(self) -> None:
         """Make the indexes; give an existing TTL index the retention asked for.

@@ -7,14 +7,19 @@ from typing import Any, cast
 
 from flask_pymongo import PyMongo
 from limits.storage import Storage
+from pymongo.database import Database
 
 from . import flow, schemas, signals, tokens
+from .admission import Admission, CountedBeside, CountedElsewhere, Unlimited
 from .background import BackgroundSender
 from .codes import CodeDigester, derive_key
 from .config import Settings
-from .database import database_of
+from .database import Document
 from .handlers import Handlers
-from .limits import SendLimits
+from .limit_mongo import MongoWindows
+from .limit_storage import Place
+from .limit_windows import windows_in
+from .limits import Buckets
 from .lockouts import LockoutStore
 from .parts import Parts
 from .sessions import SessionStore
@@ -25,15 +30,18 @@ class AppState:
     """What one application has of the extension: ``app.extensions["otp_auth"]``."""
 
     def __init__(
-        self, handlers: Handlers, settings: Settings, mongo: PyMongo, storage: Storage | None
+        self,
+        handlers: Handlers,
+        settings: Settings,
+        mongo: PyMongo,
+        database: Database[Document],
+        store: Storage | Place,
     ) -> None:
         self.mongo = mongo
         self.handlers = handlers
         self.background = BackgroundSender() if settings.send_in_background else None
-        database = database_of(mongo)
-        # The oldest, so that a new key in front forgets no lock and no send.
-        oldest = settings.secret_keys[-1]
         self.settings = settings
+        lockouts = _lockouts(settings, database)
         self.parts = Parts(
             settings=settings,
             sessions=SessionStore(
@@ -42,23 +50,9 @@ class AppState:
                 keep=settings.keep_sessions,
                 timeout=settings.db_timeout,
             ),
-            lockouts=LockoutStore(
-                database,
-                f"{settings.collection}.lockouts",
-                key=derive_key(oldest, "flask-otp-auth lockouts"),
-                threshold=settings.lockout_threshold,
-                disable_after=settings.disable_after,
-                step=settings.max_attempts,
-                timeout=settings.db_timeout,
-            ),
-            limits=None
-            if storage is None
-            else SendLimits(
-                storage,
-                {"client": settings.client_limits, "identifier": settings.identifier_limits},
-                key=derive_key(oldest, "flask-otp-auth send limits"),
-                timeout=settings.db_timeout,
-            ),
+            lockouts=lockouts,
+            admission=_admission(settings, database, lockouts, store),
+            unlimited=Unlimited(lockouts),
             digester=CodeDigester(settings.secret_keys),
             handlers=handlers,
             sign_in=self._sign_in,
@@ -98,3 +92,40 @@ class AppState:
         return self.handlers.verify_success(
             user, session.identifier, session.method, session.payload
         )
+
+
+def _lockouts(settings: Settings, database: Database[Document]) -> LockoutStore:
+    return LockoutStore(
+        database,
+        _counts(settings),
+        key=derive_key(_oldest_key(settings), "flask-otp-auth lockouts"),
+        threshold=settings.lockout_threshold,
+        disable_after=settings.disable_after,
+        step=settings.max_attempts,
+        timeout=settings.db_timeout,
+    )
+
+
+def _admission(
+    settings: Settings, database: Database[Document], lockouts: LockoutStore, store: Storage | Place
+) -> Admission:
+    buckets = Buckets(
+        settings.client_limits,
+        settings.identifier_limits,
+        key=derive_key(_oldest_key(settings), "flask-otp-auth send limits"),
+    )
+    if store is Place.NOWHERE or buckets.unlimited:
+        return Unlimited(lockouts)
+    if isinstance(store, Place):
+        windows = MongoWindows(database, _counts(settings), timeout=settings.db_timeout)
+        return CountedBeside(lockouts, buckets, windows)
+    return CountedElsewhere(lockouts, buckets, windows_in(store, settings.db_timeout))
+
+
+def _counts(settings: Settings) -> str:
+    return f"{settings.collection}.limits"
+
+
+def _oldest_key(settings: Settings) -> bytes:
+    # So that a new key in front forgets no lock and no send.
+    return settings.secret_keys[-1]

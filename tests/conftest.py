@@ -33,6 +33,8 @@ UNGUARDED = dict.fromkeys(
 )
 # After the clock of any server, whose TTL index would clean up under a test otherwise.
 NOW = datetime(2050, 1, 2, 12, 30, 0, tzinfo=UTC)
+# The documents of lockouts, which lie among those of the send limits.
+LOCKOUTS = {"_id": {"$regex": "^lockout:"}}
 
 
 @pytest.fixture(scope="session")

@@ -25,10 +25,16 @@ class Heard(CommandListener):
         pass
 
     def take(self) -> list[tuple[str, str]]:
-        """Return (command, collection) since the last time, without what the limits did."""
+        """Return (command, collection) since the last time."""
         taken = [next(iter(command.items())) for command in self.commands]
         self.commands.clear()
-        return [(name, where) for name, where in taken if where != "otp_sessions.limits"]
+        return taken
+
+
+def one_by_one(command: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return *command* with each of its updates alone, since only one can be explained."""
+    updates = command.get("updates")
+    return [command] if updates is None else [{**command, "updates": [one]} for one in updates]
 
 
 class Meanwhile(CommandListener):

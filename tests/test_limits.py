@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,12 +17,17 @@ from listeners import Heard
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from flask_otp_auth.admission import CountedBeside
 from flask_otp_auth.exceptions import InternalError, ServiceUnavailable, TooManyRequests
-from flask_otp_auth.limit_storage import SharedMongoStorage
-from flask_otp_auth.limits import SendLimits, client_bucket
+from flask_otp_auth.limit_mongo import MongoWindows
+from flask_otp_auth.limit_windows import windows_in
+from flask_otp_auth.limits import Buckets, client_bucket
+from flask_otp_auth.lockouts import LockoutStore
+from flask_otp_auth.parts import utc_now
 from local_mongod import LocalMongod, free_port
 
 KEY = b"k" * 32
+COUNTS = "otp_sessions.limits"
 PHONE = {"identifier": "+46701234567", "method": "sms"}
 
 
@@ -37,16 +42,54 @@ def database(mongo_uri: str, heard: Heard) -> Any:
         yield client.get_default_database()
 
 
-def send_limits(storage: Storage, rules: str, timeout: float = 3) -> SendLimits:
-    parsed = sorted(parse_many(rules), key=lambda rule: rule.get_expiry())
-    return SendLimits(storage, {"client": parsed, "identifier": parsed}, key=KEY, timeout=timeout)
+class Limits:
+    """The same limits for clients and for identifiers, one of the two at a time."""
+
+    def __init__(self, take: Callable[[Buckets, str, str | None], object], rules: str) -> None:
+        items = sorted(parse_many(rules), key=lambda item: item.get_expiry())
+        self._take = take
+        self._of_clients = Buckets(items, [], KEY)
+        self._of_identifiers = Buckets([], items, KEY)
+
+    def hit(self, scope: str, counted: str) -> None:
+        """Count one send."""
+        if scope == "client":
+            self._take(self._of_clients, "an identifier of no matter", counted)
+        else:
+            self._take(self._of_identifiers, counted, None)
 
 
-def in_database(database: Database[dict[str, Any]], rules: str) -> SendLimits:
-    return send_limits(SharedMongoStorage(database, "otp_sessions.limits"), rules)
+def in_database(
+    database: Database[dict[str, Any]], rules: str, *, timeout: float = 3, lockouts: bool = True
+) -> Limits:
+    store = LockoutStore(
+        database,
+        COUNTS,
+        key=KEY,
+        threshold=6 if lockouts else None,
+        disable_after=None,
+        step=3,
+        timeout=timeout,
+    )
+    windows = MongoWindows(database, COUNTS, timeout=timeout)
+
+    def take(buckets: Buckets, identifier: str, client: str | None) -> None:
+        CountedBeside(store, buckets, windows).admit(identifier, client, utc_now())
+
+    return Limits(take, rules)
 
 
-def wait_of(limits: SendLimits, counted: str = "an identifier", scope: Any = "identifier") -> int:
+def in_storage(storage: Storage, rules: str) -> Limits:
+    windows = windows_in(storage, 3)
+
+    def take(buckets: Buckets, identifier: str, client: str | None) -> None:
+        counted = [*buckets.of_client(client), *buckets.of_identifier(identifier)]
+        windows.take(counted, utc_now())
+
+    return Limits(take, rules)
+
+
+def wait_of(limits: Limits, counted: str = "an identifier", scope: Any = "identifier") -> int:
     """Return 0 if a send was let through, else the seconds to wait."""
     try:
         limits.hit(scope, counted)
@@ -114,7 +157,7 @@ def test_a_refusal_says_how_long_to_wait(
     assert wait_of(limits) == wait
 
 
-def use_up_a_quarter_of_an_hour(limits: SendLimits, clock: time_machine.Traveller) -> None:
+def use_up_a_quarter_of_an_hour(limits: Limits, clock: time_machine.Traveller) -> None:
     """Send five times, 31 s apart; 155 s later the next one is refused for 745 s and the moment."""
     for _ in range(5):
         assert wait_of(limits) == 0
@@ -222,21 +265,21 @@ def test_the_store_keeps_neither_addresses_nor_identifiers(
     for scope, counted in (("client", "192.0.2.1"), ("identifier", "user@example.com")):
         limits.hit(scope, counted)  # type: ignore[arg-type]
 
-    stored = str(list(database["otp_sessions.limits"].find()))
-    assert stored.count("entries") == 2
+    stored = str(list(database[COUNTS].find()))
+    assert stored.count("'sent'") == 2
     assert "192.0.2.1" not in stored
     assert "user" not in stored
 
 
-def test_the_same_identifier_is_another_bucket_under_another_key(
-    database: Database[dict[str, Any]], clock: time_machine.Traveller
-) -> None:
-    storage = SharedMongoStorage(database, "otp_sessions.limits")
-    rules = {"client": [], "identifier": parse_many("1 per hour")}
-    for key in (b"a" * 32, b"b" * 32):
-        SendLimits(storage, rules, key=key, timeout=3).hit("identifier", "user@example.com")
+def test_the_same_identifier_is_another_bucket_under_another_key() -> None:
+    items = parse_many("1 per hour")
+    keys = {
+        bucket.key
+        for key in (b"a" * 32, b"b" * 32)
+        for bucket in Buckets([], items, key).of_identifier("user@example.com")
+    }
 
-    assert database["otp_sessions.limits"].count_documents({}) == 2
+    assert len(keys) == 2
 
 
 def test_old_entries_are_deleted_by_the_database(
@@ -245,9 +288,9 @@ def test_old_entries_are_deleted_by_the_database(
     limits = in_database(database, "5 per 15 minutes")
     limits.hit("client", "192.0.2.1")
 
-    index = database["otp_sessions.limits"].index_information()["expireAt_1"]
+    index = database[COUNTS].index_information()["expireAt_1"]
     assert index["expireAfterSeconds"] == 0
-    stored = database["otp_sessions.limits"].find_one()
+    stored = database[COUNTS].find_one()
     assert stored is not None
     assert stored["expireAt"].replace(tzinfo=UTC) == NOW + timedelta(minutes=15)
 
@@ -255,19 +298,18 @@ def test_old_entries_are_deleted_by_the_database(
 def test_indexes_that_could_not_be_made_at_first_are_made_later(
     database: Database[dict[str, Any]],
 ) -> None:
-    """The storage of the library tries only once in the life of a process."""
     limits = in_database(database, "5 per minute")
-    database["otp_sessions.limits"].create_index("expireAt")
+    database[COUNTS].create_index("expireAt")
     with pytest.raises(InternalError):
         limits.hit("client", "192.0.2.1")
 
-    database["otp_sessions.limits"].drop_index("expireAt_1")
+    database[COUNTS].drop_index("expireAt_1")
     limits.hit("client", "192.0.2.1")
 
-    assert "expireAfterSeconds" in database["otp_sessions.limits"].index_information()["expireAt_1"]
+    assert "expireAfterSeconds" in database[COUNTS].index_information()["expireAt_1"]
 
 
-def test_a_send_costs_one_write_for_each_rule(
+def test_all_limits_and_the_lockout_cost_one_command(
     database: Database[dict[str, Any]], heard: Heard, clock: time_machine.Traveller
 ) -> None:
     limits = in_database(database, "1 per 30 seconds; 5 per 15 minutes; 20 per day")
@@ -275,28 +317,74 @@ def test_a_send_costs_one_write_for_each_rule(
     heard.commands.clear()
 
     limits.hit("identifier", "other@example.com")
+    assert heard.take() == [("update", COUNTS)]
 
-    names = [next(iter(command)) for command in heard.commands]
-    assert [name for name in names if name != "aggregate"] == ["update"] * 3
+    assert wait_of(limits, "other@example.com") == 31
+    assert heard.take() == [("update", COUNTS), ("find", COUNTS)]
 
 
-def test_the_client_of_the_host_is_shared_and_left_open(
-    mongo_uri: str, heard: Heard, clock: time_machine.Traveller
+def test_what_one_limit_refuses_is_counted_by_none(
+    database: Database[dict[str, Any]], clock: time_machine.Traveller
 ) -> None:
-    with MongoClient(mongo_uri, event_listeners=[heard]) as client:
-        storage = SharedMongoStorage(client.get_default_database(), "otp_sessions.limits")
-        assert heard.commands == []
-        assert storage.storage is client
-        del storage
-        gc.collect()
-        assert client.get_default_database()["alive"].count_documents({}) == 0
+    limits = in_database(database, "1 per 30 seconds; 2 per hour")
+    assert wait_of(limits) == 0
+    clock.shift(31)
+    assert wait_of(limits) == 0
+    for _ in range(20):
+        clock.shift(31)
+        assert wait_of(limits) > 31
+    stored = database[COUNTS].find_one()
+    assert stored is not None
+    assert len(stored["sent"]) == 2
+
+    clock.move_to(NOW + timedelta(minutes=60, milliseconds=1), tick=False)
+    assert wait_of(limits) == 0
+
+
+def test_of_two_limits_with_as_many_sends_the_longer_holds(
+    database: Database[dict[str, Any]], clock: time_machine.Traveller
+) -> None:
+    limits = in_database(database, "2 per hour; 2 per minute")
+    assert [wait_of(limits) for _ in range(3)] == [0, 0, 3601]
+
+
+def test_a_document_keeps_no_more_sends_than_the_limits_ask_about(
+    database: Database[dict[str, Any]], clock: time_machine.Traveller
+) -> None:
+    limits = in_database(database, "3 per 10 seconds; 5 per minute")
+    for _ in range(30):
+        clock.shift(13)
+        assert wait_of(limits) == 0
+    stored = database[COUNTS].find_one()
+    assert stored is not None
+    assert len(stored["sent"]) == 5
+
+
+@pytest.mark.parametrize("damage", [{"sent": "often"}, {"sent": {"0": 1}}, {"sent": 5}])
+def test_a_damaged_document_lets_nothing_through(
+    damage: dict[str, Any], database: Database[dict[str, Any]], clock: time_machine.Traveller
+) -> None:
+    limits = in_database(database, "3 per minute")
+    assert wait_of(limits) == 0
+    database[COUNTS].update_one({}, {"$set": damage})
+
+    with pytest.raises(InternalError):
+        wait_of(limits)
+
+
+def test_limits_hold_without_lockouts_too(
+    database: Database[dict[str, Any]], heard: Heard, clock: time_machine.Traveller
+) -> None:
+    limits = in_database(database, "2 per minute", lockouts=False)
+    assert [bool(wait_of(limits)) for _ in range(3)] == [False, False, True]
+    for command in heard.commands:
+        assert "lockout:" not in str(command)
 
 
 def test_nothing_is_let_through_while_the_database_is_away() -> None:
     uri = f"mongodb://127.0.0.1:{free_port()}/otp"
     with MongoClient(uri, connect=False) as client:
-        storage = SharedMongoStorage(client.get_default_database(), "otp_sessions.limits")
-        limits = send_limits(storage, "100 per second", timeout=0.2)
+        limits = in_database(client.get_default_database(), "100 per second", timeout=0.2)
         for _ in range(2):
             with pytest.raises(ServiceUnavailable) as refused:
                 limits.hit("client", "192.0.2.1")
@@ -308,14 +396,14 @@ class BrokenStorage(MemoryStorage):
 
     STORAGE_SCHEME = None
 
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         raise OSError(f"no route to the store of {key}")
 
 
 def test_nothing_is_let_through_while_another_store_fails_and_the_log_says_which_setting(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    limits = send_limits(BrokenStorage(), "100 per second")
+    limits = in_storage(BrokenStorage(), "100 per second")
 
     with pytest.raises(ServiceUnavailable) as refused:
         limits.hit("identifier", "user@example.com")
@@ -359,7 +447,7 @@ class FixedWindowsOnly(Storage):
 def test_a_store_without_moving_windows_limits_all_the_same_and_the_log_says_what_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    limits = send_limits(FixedWindowsOnly(), "3 per hour")
+    limits = in_storage(FixedWindowsOnly(), "3 per hour")
 
     waits = [wait_of(limits) for _ in range(5)]
 
@@ -380,12 +468,11 @@ def test_a_store_without_moving_windows_limits_all_the_same_and_the_log_says_wha
         ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
         ("::1", "::/64"),
         ("::192.0.2.1", "::/64"),
-        (None, "no address"),
         ("", "no address"),
         ("not an address", "not an address"),
     ],
 )
-def test_an_address_is_counted_as_whose_it_is(address: str | None, bucket: str) -> None:
+def test_an_address_is_counted_as_whose_it_is(address: str, bucket: str) -> None:
     assert client_bucket(address) == bucket
 
 
@@ -441,8 +528,8 @@ def test_the_default_limits_are_those_of_the_contract(
         clock.move_to(NOW.timestamp() + later, tick=False)
         refused = ask(world, 0, "2001:db8::1")
         assert refused.status_code == 429
-        assert int(refused.headers["Retry-After"]) == pytest.approx(max(31, 86_400 - later), abs=2)
-    clock.move_to(NOW.timestamp() + 86_399 + 31, tick=False)
+        assert int(refused.headers["Retry-After"]) == pytest.approx(86_400 - later, abs=2)
+    clock.move_to(NOW.timestamp() + 86_399 + 2, tick=False)
     assert ask(world, 0, "2001:db8::1").status_code == 200
 
     clock.shift(timedelta(days=2))
@@ -460,7 +547,7 @@ def test_limits_that_are_set_to_none_are_off(
     world = make_world(guarded=True, CLIENT_LIMITS=None, IDENTIFIER_LIMITS=None)
 
     assert {ask(world).status_code for _ in range(40)} == {200}
-    assert world.mongo.db["otp_sessions.limits"].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents({}) == 0
 
 
 def test_each_of_the_limits_can_be_off_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 from bson import Int64
-from conftest import NOW, MakeWorld, World
+from conftest import LOCKOUTS, NOW, MakeWorld, World
 from listeners import Meanwhile
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -26,7 +27,7 @@ from flask_otp_auth.lockouts import Lockout, LockoutStore
 from local_mongod import free_port
 
 NUMBER = "+46701234567"
-LOCKOUTS = "otp_sessions.lockouts"
+COUNTS = "otp_sessions.limits"
 
 
 @pytest.fixture
@@ -37,12 +38,12 @@ def database(mongo_uri: str) -> Any:
 
 @pytest.fixture
 def documents(database: Database[dict[str, Any]]) -> Collection[dict[str, Any]]:
-    return database[LOCKOUTS]
+    return database[COUNTS]
 
 
 def lockouts(database: Database[dict[str, Any]], **changes: Any) -> LockoutStore:
     options = {"key": b"k" * 32, "threshold": 6, "disable_after": 100, "step": 3, "timeout": 3.0}
-    return LockoutStore(database, LOCKOUTS, **{**options, **changes})
+    return LockoutStore(database, COUNTS, **{**options, **changes})
 
 
 def fail(store: LockoutStore, times: int = 1, identifier: str = NUMBER) -> Lockout:
@@ -99,7 +100,7 @@ def test_a_count_far_beyond_all_bounds_still_waits_a_quarter_of_an_hour(
     store = lockouts(database, disable_after=None)
     fail(store)
     for count in (9_998, 2**31 - 5, 2**40 - 1):
-        documents.update_one({}, {"$set": {"failures": Int64(count // 3 * 3 - 1)}})
+        documents.update_one(LOCKOUTS, {"$set": {"failures": Int64(count // 3 * 3 - 1)}})
         now = NOW + timedelta(seconds=1)
         found = store.record_failure(NUMBER, now)
         assert found is not None
@@ -158,7 +159,7 @@ def test_what_is_off_altogether_is_neither_read_nor_written(
     assert store.enabled is False
     assert store.record_failure(NUMBER, NOW) is None
     assert store.find(NUMBER) is None
-    assert documents.count_documents({}) == 0
+    assert documents.count_documents(LOCKOUTS) == 0
 
 
 def test_clear_forgets_all_of_one_identifier_and_nothing_of_another(
@@ -181,8 +182,8 @@ def test_an_identifier_cannot_be_read_in_the_collection(
 ) -> None:
     fail(lockouts(database), 6)
 
-    [stored] = documents.find()
-    assert len(stored["_id"]) == 64
+    [stored] = documents.find(LOCKOUTS)
+    assert re.fullmatch("lockout:[0-9a-f]{64}", stored["_id"])
     assert "70123" not in str({**stored, "_id": ""})
     assert lockouts(database, key=b"x" * 32).find(NUMBER) is None
 
@@ -254,8 +255,8 @@ def test_a_damaged_record_gives_no_code_away_without_an_unlock(
     damage: dict[str, Any], world: World
 ) -> None:
     wrong(world, 5)
-    documents = world.mongo.db[LOCKOUTS]
-    documents.update_one({}, {"$set": damage})
+    documents = world.mongo.db[COUNTS]
+    documents.update_one(LOCKOUTS, {"$set": damage})
 
     assert ask(world).status_code in (429, 500)
     with world.app.app_context():
@@ -270,7 +271,7 @@ def test_a_record_with_a_part_missing_gives_no_code_away_without_an_unlock(
     missing: str, world: World
 ) -> None:
     wrong(world, 5)
-    world.mongo.db[LOCKOUTS].update_one({}, {"$unset": {missing: ""}})
+    world.mongo.db[COUNTS].update_one({}, {"$unset": {missing: ""}})
 
     assert ask(world).status_code in (429, 500)
     with world.app.app_context():
@@ -284,7 +285,7 @@ def test_a_record_with_a_part_missing_gives_no_code_away_without_an_unlock(
 def test_a_damaged_count_gives_no_free_tries(damage: dict[str, Any], world: World) -> None:
     session_id = world.initiate()
     world.verify(session_id, world.wrong_code)
-    world.mongo.db[LOCKOUTS].update_one({}, {"$set": damage})
+    world.mongo.db[COUNTS].update_one({}, {"$set": damage})
 
     for _ in range(5):
         world.verify(session_id, world.wrong_code)
@@ -298,7 +299,7 @@ def test_a_wrong_code_that_cannot_be_counted_gets_no_verdict_and_costs_its_try(
     world: World,
 ) -> None:
     session_id, code = world.initiate(), world.code
-    world.mongo.db.create_collection(LOCKOUTS, viewOn="nothing", pipeline=[])
+    world.mongo.db.create_collection(COUNTS, viewOn="nothing", pipeline=[])
 
     for attempts in (1, 2):
         answer = world.verify(session_id, world.wrong_code)
@@ -316,8 +317,8 @@ def test_an_owner_signs_in_though_the_failures_cannot_be_cleared(
 ) -> None:
     session_id, code = world.initiate(), world.code
     assert world.verify(session_id, world.wrong_code).status_code == 401
-    world.mongo.db[LOCKOUTS].drop()
-    world.mongo.db.create_collection(LOCKOUTS, viewOn="nothing", pipeline=[])
+    world.mongo.db[COUNTS].drop()
+    world.mongo.db.create_collection(COUNTS, viewOn="nothing", pipeline=[])
 
     assert world.verify(session_id, code).status_code == 200
     assert "not cleared" in caplog.text
@@ -353,7 +354,7 @@ def test_a_right_code_clears_the_failures_of_the_same_session(world: World) -> N
     world.verify(session_id, world.wrong_code)
 
     assert world.verify(session_id, world.code).status_code == 200
-    assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
 
 
 def test_a_right_code_clears_failures_of_other_sessions_before_and_after_it_was_opened(
@@ -362,12 +363,12 @@ def test_a_right_code_clears_failures_of_other_sessions_before_and_after_it_was_
     wrong(world, 1)
     opened_after, code_after = world.initiate(), world.code
     assert world.verify(opened_after, code_after).status_code == 200
-    assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
 
     opened_before, code_before = world.initiate(), world.code
     wrong(world, 2)
     assert world.verify(opened_before, code_before).status_code == 200
-    assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
 
 
 def test_a_right_code_clears_failures_of_a_run_that_began_after_an_earlier_clearing(
@@ -380,7 +381,7 @@ def test_a_right_code_clears_failures_of_a_run_that_began_after_an_earlier_clear
     wrong(world, 1)
 
     assert world.verify(kept, code).status_code == 200
-    assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
 
 
 def test_a_right_code_without_a_user_clears_the_failures_too(
@@ -394,7 +395,7 @@ def test_a_right_code_without_a_user_clears_the_failures_too(
     session_id = world.initiate()
 
     assert world.verify(session_id, world.code).status_code == 404
-    assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
 
 
 def test_a_failure_that_came_while_a_session_was_being_stored_is_cleared_by_the_next_right_code(
@@ -410,13 +411,13 @@ def test_a_failure_that_came_while_a_session_was_being_stored_is_cleared_by_the_
 
     session_id = world.initiate()
     assert meanwhile.command is None
-    assert attacker.mongo.db[LOCKOUTS].count_documents({}) == 1
+    assert attacker.mongo.db[COUNTS].count_documents(LOCKOUTS) == 1
     assert world.verify(session_id, world.code).status_code == 200
     # Looking and storing are two operations; what comes between them stays counted for now.
-    assert attacker.mongo.db[LOCKOUTS].count_documents({}) == 1
+    assert attacker.mongo.db[COUNTS].count_documents(LOCKOUTS) == 1
 
     assert world.verify(world.initiate(), world.code).status_code == 200
-    assert attacker.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert attacker.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
 
 
 def test_unlock_tells_whether_there_was_anything_to_forget(world: World) -> None:
@@ -456,7 +457,7 @@ def test_lockouts_that_are_off_lock_nobody(
         world.verify(world.initiate(), world.wrong_code)
 
     assert ask(world).status_code == 200
-    assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
     with world.app.app_context():
         assert world.otp.unlock(NUMBER, "sms") is False
 
@@ -468,7 +469,7 @@ def test_a_sender_that_fails_counts_as_no_failure_of_the_owner(world: World) -> 
 
     for _ in range(8):
         assert ask(world).status_code == 500
-    assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
 
 
 def test_a_code_that_was_typed_with_a_slip_of_form_counts_as_a_failure_once(world: World) -> None:
@@ -477,6 +478,6 @@ def test_a_code_that_was_typed_with_a_slip_of_form_counts_as_a_failure_once(worl
     for bad in (None, 123456, "", " ", "9" * 65):
         answer = web.post("/otp/verify", json={"sessionId": session_id, "code": bad})
         assert answer.status_code == 400
-    assert world.mongo.db[LOCKOUTS].count_documents({}) == 0
+    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
     assert world.verify(session_id, "not a code").status_code == 401
-    assert world.mongo.db[LOCKOUTS].find_one()["failures"] == 1
+    assert world.mongo.db[COUNTS].find_one()["failures"] == 1

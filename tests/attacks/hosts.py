@@ -69,11 +69,17 @@ def host(
         close_stores(app)
 
 
+def storage_in(app: Flask) -> Any:
+    """Return the storage of the limits library that sends are counted in, if there is one."""
+    windows = getattr(app.extensions["otp_auth"].parts.admission, "_windows", None)
+    return getattr(windows, "storage", None)
+
+
 def close_stores(app: Flask) -> None:
     """Close the clients that the storages of the limits library have opened for themselves."""
     storages = [limiter._storage for limiter in app.extensions.get("limiter", ())]
-    if "otp_auth" in app.extensions and (limits := app.extensions["otp_auth"].parts.limits):
-        storages.append(limits._strategy.storage)
+    if "otp_auth" in app.extensions:
+        storages.append(storage_in(app))
     for storage in storages:
         client = getattr(storage, "_storage", None)
         if isinstance(client, MongoClient):

@@ -12,7 +12,7 @@ from itertools import count
 
 import pytest
 import time_machine
-from conftest import MakeWorld, World, with_database
+from conftest import LOCKOUTS, MakeWorld, World, with_database
 from fleet import Fleet, fleet
 from pymongo import MongoClient
 from servers import Answer
@@ -87,7 +87,8 @@ def guess_together(served: Fleet, guesses: list[tuple[str, str]]) -> list[Answer
 
 
 def failures_of(served: Fleet) -> Counter[int]:
-    return Counter(found["failures"] for found in served.database["otp_sessions.lockouts"].find())
+    found = served.database["otp_sessions.limits"].find(LOCKOUTS)
+    return Counter(document["failures"] for document in found)
 
 
 def initiates(identifiers: list[str], clients: list[str]) -> list[tuple[str, dict[str, str], str]]:
