@@ -199,7 +199,7 @@ def goals(results: Section) -> list[tuple[str, str, str, str]]:
         (
             "the same, floor with journaled writes",
             ours,
-            speed("floor-majority"),
+            speed("floor-journal"),
             0.85,
         ),
         ("limits off, the floor's app CPU of ours", cpu(FLOOR), cpu("ours"), 0.85),

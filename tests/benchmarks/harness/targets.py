@@ -121,11 +121,11 @@ def _django(module: str, title: str, sessions: str, database: str) -> Target:
 FLOORS = (
     Target("floor", "Floor", "floor", "otp-sms"),
     Target(
-        "floor-majority",
+        "floor-journal",
         "Floor, journaled writes",
         "floor",
         "otp-sms",
-        env={"BENCH_MAJORITY": "1"},
+        env={"BENCH_JOURNAL": "1"},
     ),
 )
 

@@ -31,9 +31,9 @@ app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=0)  # type: ignore[method
 client: MongoClient[dict[str, Any]] = MongoClient(
     os.environ["BENCH_MONGO_URI"], connect=False, tz_aware=True
 )
-sessions = client.get_default_database().get_collection(
-    "otp_sessions",
-    write_concern=WriteConcern("majority") if os.environ.get("BENCH_MAJORITY") else None,
+sessions = client.get_default_database().otp_sessions
+judged = sessions.with_options(
+    write_concern=WriteConcern("majority") if os.environ.get("BENCH_JOURNAL") else None
 )
 
 
@@ -77,7 +77,7 @@ def verify() -> tuple[dict[str, Any], int]:
     matches = {"$eq": ["$digest", digest(body["sessionId"], body["code"])]}
     tried = {"$add": ["$attempts", 1]}
     after_miss = {"$cond": [{"$gte": [tried, "$maxAttempts"]}, "locked", "pending"]}
-    session = sessions.find_one_and_update(
+    session = judged.find_one_and_update(
         {"_id": body["sessionId"], "status": "pending", "expiresAt": {"$gt": now}},
         [
             {
