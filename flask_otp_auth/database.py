@@ -57,14 +57,15 @@ def durable(database: Database[Document], name: str) -> Collection[Document]:
     return _collection(database, name, WriteConcern("majority"))
 
 
-def replicated(database: Database[Document], name: str) -> Collection[Document]:
-    """Return a collection whose writes outlive a change of primary.
+def acknowledged(database: Database[Document], name: str) -> Collection[Document]:
+    """Return a collection whose writes are as durable as the server makes them by default.
 
-    A server without a replica set may lose the last 100 ms of them when it crashes, as it may of
-    any write by default: for what does no harm when it is lost, since waiting for the journal
-    takes longer than the write itself.
+    That is by a majority on a replica set (from MongoDB 5.0); a server of its own may lose the last
+    100 ms when it crashes. For what does no harm when it is lost, since waiting for the journal
+    takes longer than the write itself. What the host's URI says of ``w`` does not count.
     """
-    return _collection(database, name, WriteConcern("majority", j=False))
+    # Not "majority" without the journal: on a replica set that waits for the next 100 ms flush.
+    return _collection(database, name, WriteConcern())
 
 
 def _collection(

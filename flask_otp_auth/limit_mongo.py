@@ -9,7 +9,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from .database import Document, Once, bounded, replicated
+from .database import Document, Once, acknowledged, bounded
 from .limits import Bucket
 
 _DUPLICATE_KEY = 11000
@@ -26,7 +26,7 @@ class MongoWindows:
 
     def __init__(self, database: Database[Document], name: str, *, timeout: float) -> None:
         # A lost send gives one send too many.
-        self._collection = replicated(database, name)
+        self._collection = acknowledged(database, name)
         self._timeout = timeout
         self._indexes = Once(self.create_indexes)
 

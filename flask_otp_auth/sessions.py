@@ -12,7 +12,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from .database import Document, Once, bounded, durable, replicated
+from .database import Document, Once, acknowledged, bounded, durable
 from .exceptions import InternalError
 from .types import Session
 from .verdict import Outcome, verdict_pipeline
@@ -49,7 +49,7 @@ class SessionStore:
     ) -> None:
         self._collection = durable(database, name)
         # A session that is lost is one whose code is wrong.
-        self._new = replicated(database, name)
+        self._new = acknowledged(database, name)
         self._keep = keep
         self._timeout = timeout
         self._indexes = Once(self.create_indexes)

@@ -408,13 +408,23 @@ def test_the_digests_do_not_travel_back_from_the_database(store, heard):
     assert commands["find"]["projection"] == {"digests": False}
 
 
-def test_writes_survive_the_loss_of_the_primary(store, heard):
+def test_what_ends_a_session_survives_the_loss_of_the_primary(store, heard):
     store.insert(new_session(), RIGHT)
     store.judge(ID, [WRONG], NOW)
     store.discard(ID)
     commands = dict(heard.commands)
-    for name in ("insert", "findAndModify", "update"):
-        assert commands[name]["writeConcern"]["w"] == "majority"
+    for name in ("findAndModify", "update"):
+        assert commands[name]["writeConcern"] == {"w": "majority"}
+
+
+def test_a_new_session_is_stored_by_the_default_of_the_server_whatever_the_uri_says(
+    mongo_uri, heard
+):
+    with MongoClient(f"{mongo_uri}?w=0", event_listeners=[heard]) as client:
+        store = SessionStore(client.get_default_database(), "otp_sessions", keep=86400, timeout=3)
+        store.insert(new_session(), RIGHT)
+        assert store.find(ID) is not None
+    assert "writeConcern" not in dict(heard.commands)["insert"]
 
 
 def test_a_verdict_is_one_operation_of_the_database(store, heard):

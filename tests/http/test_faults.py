@@ -77,6 +77,23 @@ class TestDatabaseAway:
             assert site.post("/otp/initiate", PHONE).status == 200
 
     @posix_only
+    def test_what_was_answered_is_still_so_after_the_database_was_killed(
+        self, own_mongod: LocalMongod, own_world: World
+    ) -> None:
+        with threaded(own_world.app) as site:
+            used, code = site.initiate(), own_world.code
+            guessed = site.initiate()
+            assert site.verify(guessed, own_world.wrong_code).status == 401
+            assert site.verify(used, code).status == 200
+            os.kill(own_mongod.pid, signal.SIGKILL)
+            own_mongod.stop()
+            own_mongod.start()
+
+            assert until_back(lambda: site.verify(used, code)).status == 400
+            answer = site.verify(guessed, own_world.wrong_code)
+            assert answer.json["data"]["remainingAttempts"] == 1
+
+    @posix_only
     def test_database_that_hangs_is_a_503_in_time_and_works_again(
         self, own_mongod: LocalMongod, own_world: World
     ) -> None:
