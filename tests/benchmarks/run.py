@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "examples"))  # the private mongod
 from harness.environment import enter_main  # noqa: E402
 from harness.targets import TARGETS  # noqa: E402
 
-PARTS = ("throughput", "growth", "profile", "startup")
+PARTS = ("throughput", "replica-set", "growth", "profile", "startup")
 
 
 def arguments() -> argparse.Namespace:
@@ -23,12 +23,11 @@ def arguments() -> argparse.Namespace:
     add("--only", help=f"parts, separated by commas: {', '.join(PARTS)}, report")
     add("--peers", help="rows of the throughput part, separated by commas; node* is all of those")
     add("--rounds", type=int, default=5, help="rounds of the throughput part (default 5)")
-    add("--logins", type=int, default=3000, help="most logins of a run (default 3000)")
+    add("--logins", type=int, default=1500, help="most logins of a run (default 1500)")
     add("--seconds", type=float, default=20.0, help="most seconds of a run (default 20)")
     add("--connections", type=int, default=16, help="kept-alive connections (default 16)")
     add("--sizes", default="0,1000,10000,100000,1000000", help="sessions of the growth part")
     add("--data", type=Path, help="where mongod keeps its data for the run (default: --work)")
-    add("--replica-set", action="store_true", help="run mongod as a replica set of one")
     add("--quick", action="store_true", help="small counts: to see that it works, not to quote")
     add("--list", action="store_true", help="list the rows and stop")
     work = ROOT / "build" / "benchmarks"

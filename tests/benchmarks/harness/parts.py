@@ -16,20 +16,13 @@ from . import costs, growth, plots, report, startup, throughput
 from .servers import Services, services
 from .targets import choose
 
+ON_A_REPLICA_SET = "floor,ours-bare,ours,ours-mongodb,node,node-index"
+
 
 def run(options: argparse.Namespace) -> None:
     """Run the parts that *options* name; each replaces its own section of the results."""
     options.out.mkdir(parents=True, exist_ok=True)
     results = Results(options.out / "results.json")
-    if set(options.parts) - {"report", "startup"}:
-        _measure(options, results)
-    if "startup" in options.parts:
-        rounds = 3 if options.quick else 15
-        results.put("startup", startup.measure_startup(options.work, rounds))
-    _report(options.out, results.sections)
-
-
-def _measure(options: argparse.Namespace, results: Results) -> None:
     settings = throughput.Settings(
         options.rounds,
         options.connections,
@@ -38,18 +31,33 @@ def _measure(options: argparse.Namespace, results: Results) -> None:
         warm_up=max(100, options.logins // 2),
     )
     data = options.data or options.work
-    with services(options.work, data, replica_set=options.replica_set) as shared:
-        results.put("machine", machine(shared))
-        if "throughput" in options.parts:
-            measured = throughput.measure_all(shared, choose(options.peers), settings)
-            results.put("throughput", measured)
-        if "growth" in options.parts:
-            sizes = [int(size) for size in options.sizes.split(",")]
-            results.put("growth", growth.measure_growth(shared, sizes, quick=options.quick))
-        if "profile" in options.parts:
-            rounds, logins, samples = (1, 300, 500) if options.quick else (5, 2000, 10_000)
-            section = costs.measure_costs(shared, rounds=rounds, logins=logins, samples=samples)
-            results.put("profile", section)
+    if set(options.parts) & {"throughput", "growth", "profile"}:
+        with services(options.work, data) as shared:
+            _measure(options, settings, shared, results)
+    if "replica-set" in options.parts:
+        with services(options.work, data, replica_set=True) as shared:
+            rows = choose(options.peers or ON_A_REPLICA_SET)
+            results.put("replica_set", throughput.measure_all(shared, rows, settings))
+    if "startup" in options.parts:
+        rounds = 3 if options.quick else 15
+        results.put("startup", startup.measure_startup(options.work, rounds))
+    _report(options.out, results.sections)
+
+
+def _measure(
+    options: argparse.Namespace, settings: throughput.Settings, shared: Services, results: Results
+) -> None:
+    results.put("machine", machine(shared))
+    if "throughput" in options.parts:
+        measured = throughput.measure_all(shared, choose(options.peers), settings)
+        results.put("throughput", measured)
+    if "growth" in options.parts:
+        sizes = [int(size) for size in options.sizes.split(",")]
+        results.put("growth", growth.measure_growth(shared, sizes, quick=options.quick))
+    if "profile" in options.parts:
+        rounds, logins, samples = (1, 300, 500) if options.quick else (5, 2000, 10_000)
+        section = costs.measure_costs(shared, rounds=rounds, logins=logins, samples=samples)
+        results.put("profile", section)
 
 
 def machine(shared: Services) -> dict[str, str]:
@@ -58,8 +66,7 @@ def machine(shared: Services) -> dict[str, str]:
         "date": datetime.now(UTC).date().isoformat(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "Python": platform.python_version(),
-        "mongod": shared.client.server_info()["version"]
-        + (", a replica set of one" if shared.replica_set else ""),
+        "mongod": shared.client.server_info()["version"],
         "Node": _version("node", "--version"),
         "Redis": _version("redis-server", "--version"),
     }

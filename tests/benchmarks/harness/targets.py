@@ -122,7 +122,7 @@ FLOORS = (
     Target("floor", "Floor", "floor", "otp-sms"),
     Target(
         "floor-journal",
-        "Floor, journaled writes",
+        "Floor, verdict journaled",
         "floor",
         "otp-sms",
         env={"BENCH_JOURNAL": "1"},
