@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from pymongo import UpdateOne
+
 from .database import RETRY_AFTER
 from .exceptions import IdentifierLocked, ServiceUnavailable
-from .limit_mongo import MongoWindows, count, stop_at
+from .limit_mongo import MongoWindows, count
 from .limits import Bucket, Buckets, Windows
 from .lockouts import Lockout, LockoutStore
 
@@ -17,6 +20,14 @@ _log = logging.getLogger("flask_otp_auth")
 # Each of the three steps can stop for what it asks, and once more because another request made
 # the same document at that moment.
 _TURNS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An update; *bucket* is whose limits it asks, none at the look for a lockout."""
+
+    update: UpdateOne
+    bucket: Bucket | None = None
 
 
 class Admission(Protocol):
@@ -37,7 +48,7 @@ class Admission(Protocol):
 
 
 class Unlimited:
-    """Looks at lockouts, where there are no limits."""
+    """Looks at the lockout, where there are no limits."""
 
     def __init__(self, lockouts: LockoutStore) -> None:
         self._lockouts = lockouts
@@ -49,67 +60,64 @@ class Unlimited:
         now: datetime,
     ) -> Lockout | None:
         """Look at the lockout; the client does not matter."""
-        lockout = self._lockouts.find(identifier)
-        if lockout is None:
-            return None
-        wait = lockout.wait(now)
-        if lockout.disabled or wait is not None:
-            raise IdentifierLocked(retry_after=None if lockout.disabled else wait)
-        return lockout
+        return self._lockouts.look(identifier, now)
 
 
-class CountedElsewhere(Unlimited):
-    """Counts sends in a store of another kind than that of the lockouts."""
-
-    def __init__(self, lockouts: LockoutStore, buckets: Buckets, windows: Windows) -> None:
-        super().__init__(lockouts)
-        self._buckets = buckets
-        self._windows = windows
-
-    def admit(self, identifier: str, client: str | None, now: datetime) -> Lockout | None:
-        """Look at the lockout first, to count in all buckets at once."""
-        of_client = self._buckets.of_client(client)
-        try:
-            lockout = super().admit(identifier, client, now)
-        except IdentifierLocked:
-            self._windows.take(of_client, now)
-            raise
-        self._windows.take([*of_client, *self._buckets.of_identifier(identifier)], now)
-        return lockout
-
-
-class CountedBeside(Unlimited):
+class CountedBeside:
     """Counts sends in the collection of the lockouts, and asks about both in one command."""
 
-    def __init__(self, lockouts: LockoutStore, buckets: Buckets, windows: MongoWindows) -> None:
-        super().__init__(lockouts)
-        self._buckets = buckets
+    def __init__(self, lockouts: LockoutStore, windows: MongoWindows, buckets: Buckets) -> None:
+        self._lockouts = lockouts
         self._windows = windows
+        self._buckets = buckets
 
     def admit(self, identifier: str, client: str | None, now: datetime) -> Lockout | None:
         """Take the steps in turn; where they stop, see why, and go on from there."""
-        # Where there is no bucket, the step is the look at the lockout.
-        steps: list[Bucket | None] = [*self._buckets.of_client(client)]
-        if self._lockouts.enabled:
-            steps.append(None)
-        steps += self._buckets.of_identifier(identifier)
-        if not any(steps):
-            return super().admit(identifier, client, now)
-        lockout, id_ = None, self._lockouts.id_of(identifier)
+        steps = self._steps(identifier, client, now)
+        if not any(step.bucket for step in steps):
+            return self._lockouts.look(identifier, now)
+        lockout = None
         for _ in range(_TURNS):
-            stopped = self._windows.run(
-                [stop_at(id_) if step is None else count(step, now) for step in steps]
-            )
+            stopped = self._windows.run([step.update for step in steps])
             if stopped is None:
                 return lockout
             steps = steps[stopped:]
-            if steps[0] is not None:
-                self._windows.check(steps[0], now)
+            refusing = steps[0].bucket
+            if refusing is not None:
+                self._windows.check(refusing, now)
                 continue
-            lockout = super().admit(identifier, client, now)
+            lockout = self._lockouts.look(identifier, now)
             steps = steps[1:]
             if not steps:
                 return lockout
         failure = ServiceUnavailable(retry_after=RETRY_AFTER)
         _log.error("limits: no end after %s turns [error %s]", _TURNS, failure.id)
         raise failure
+
+    def _steps(self, identifier: str, client: str | None, now: datetime) -> list[_Step]:
+        of_client = self._buckets.of_client(client)
+        of_identifier = self._buckets.of_identifier(identifier)
+        steps = [_Step(count(bucket, now), bucket) for bucket in of_client]
+        if self._lockouts.enabled:
+            steps.append(_Step(self._lockouts.stop(identifier)))
+        return steps + [_Step(count(bucket, now), bucket) for bucket in of_identifier]
+
+
+class CountedElsewhere:
+    """Counts sends in a store of another kind than that of the lockouts."""
+
+    def __init__(self, lockouts: LockoutStore, windows: Windows, buckets: Buckets) -> None:
+        self._lockouts = lockouts
+        self._windows = windows
+        self._buckets = buckets
+
+    def admit(self, identifier: str, client: str | None, now: datetime) -> Lockout | None:
+        """Look at the lockout first, to count in all buckets at once."""
+        of_client = self._buckets.of_client(client)
+        try:
+            lockout = self._lockouts.look(identifier, now)
+        except IdentifierLocked:
+            self._windows.take(of_client, now)
+            raise
+        self._windows.take([*of_client, *self._buckets.of_identifier(identifier)], now)
+        return lockout

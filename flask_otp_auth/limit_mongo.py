@@ -35,7 +35,7 @@ class MongoWindows:
         self._collection.create_index("expireAt", expireAfterSeconds=0)
 
     def run(self, steps: Sequence[UpdateOne]) -> int | None:
-        """Carry out *steps* in turn, in one command, up to the first that cannot be.
+        """Take *steps* in turn, in one command, up to the first that cannot be taken.
 
         :returns: the place of that one, or ``None``.
         """
@@ -51,7 +51,7 @@ class MongoWindows:
         return None
 
     def check(self, bucket: Bucket, now: datetime) -> None:
-        """Look at a bucket whose step could not be carried out.
+        """Look at a bucket whose step could not be taken.
 
         :raises TooManyRequests: it refuses. Else another made its document at that moment.
         """
@@ -70,11 +70,12 @@ def _id(bucket: Bucket) -> str:
 
 
 def count(bucket: Bucket, now: datetime) -> UpdateOne:
-    """Return the step that counts a send in *bucket*; refused, it fails for a duplicate key."""
+    """Return the step of a command that counts a send in *bucket*, and goes no further without."""
     free = {
         f"sent.{amount - 1}": {"$not": {"$gte": now - window}}
         for amount, window in bucket.rules.pairs
     }
+    # Where these are not met, the upsert fails for its duplicate key.
     return UpdateOne(
         {"_id": _id(bucket), **free},
         {
@@ -83,8 +84,3 @@ def count(bucket: Bucket, now: datetime) -> UpdateOne:
         },
         upsert=True,
     )
-
-
-def stop_at(id_: str) -> UpdateOne:
-    """Return the step that cannot be carried out if there is a document *id_*."""
-    return UpdateOne({"_id": id_}, {"$unset": {"_id": ""}})

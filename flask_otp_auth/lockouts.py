@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any, cast
 
 from bson import Int64
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
 from .database import bounded, durable
+from .exceptions import IdentifierLocked
 from .verdict import switch as _switch
 
 _FIRST_WAIT = 30
@@ -89,8 +90,25 @@ class LockoutStore:
         if not self.enabled:
             return None
         with bounded(self._timeout):
-            document = self._collection.find_one({"_id": self.id_of(identifier)})
+            document = self._collection.find_one({"_id": self._id(identifier)})
         return None if document is None else _lockout(document)
+
+    def look(self, identifier: str, now: datetime) -> Lockout | None:
+        """Return the failures in a row, or ``None`` if there are none.
+
+        :raises IdentifierLocked: there are so many that it gets no new code now.
+        """
+        lockout = self.find(identifier)
+        if lockout is None:
+            return None
+        wait = lockout.wait(now)
+        if lockout.disabled or wait is not None:
+            raise IdentifierLocked(retry_after=None if lockout.disabled else wait)
+        return lockout
+
+    def stop(self, identifier: str) -> UpdateOne:
+        """Return the step of a command that goes no further if there are failures in a row."""
+        return UpdateOne({"_id": self._id(identifier)}, {"$unset": {"_id": ""}})
 
     def record_failure(self, identifier: str, now: datetime) -> Lockout | None:
         """Count one wrong code, in one operation, and return where that leaves the identifier."""
@@ -98,7 +116,7 @@ class LockoutStore:
             return None
         with bounded(self._timeout):
             document = self._collection.find_one_and_update(
-                {"_id": self.id_of(identifier)},
+                {"_id": self._id(identifier)},
                 self._failure(now),
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
@@ -115,11 +133,10 @@ class LockoutStore:
     def clear(self, identifier: str) -> bool:
         """Forget the failures of an identifier; return whether there were any."""
         with bounded(self._timeout):
-            deleted = self._collection.delete_one({"_id": self.id_of(identifier)})
+            deleted = self._collection.delete_one({"_id": self._id(identifier)})
         return deleted.deleted_count == 1
 
-    def id_of(self, identifier: str) -> str:
-        """Return the ``_id`` of the document that an identifier has while it has failures."""
+    def _id(self, identifier: str) -> str:
         return "lockout:" + hmac.digest(self._key, identifier.encode(), "sha256").hex()
 
     def _begins_at(self, failures: int) -> bool:

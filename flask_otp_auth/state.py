@@ -118,8 +118,8 @@ def _admission(
         return Unlimited(lockouts)
     if isinstance(store, Place):
         windows = MongoWindows(database, _counts(settings), timeout=settings.db_timeout)
-        return CountedBeside(lockouts, buckets, windows)
-    return CountedElsewhere(lockouts, buckets, windows_in(store, settings.db_timeout))
+        return CountedBeside(lockouts, windows, buckets)
+    return CountedElsewhere(lockouts, windows_in(store, settings.db_timeout), buckets)
 
 
 def _counts(settings: Settings) -> str:

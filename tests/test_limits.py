@@ -74,7 +74,7 @@ def in_database(
     windows = MongoWindows(database, COUNTS, timeout=timeout)
 
     def take(buckets: Buckets, identifier: str, client: str | None) -> None:
-        CountedBeside(store, buckets, windows).admit(identifier, client, utc_now())
+        CountedBeside(store, windows, buckets).admit(identifier, client, utc_now())
 
     return Limits(take, rules)
 
