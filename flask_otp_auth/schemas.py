@@ -134,15 +134,6 @@ class ResendRequest(_Request):
     session_id = _session_id()
 
 
-class InitiateAnswer(Schema):
-    """``data`` of a started session."""
-
-    session_id = fields.String(data_key="sessionId")
-    expires_at = fields.Function(lambda result: iso8601(result.expires_at), data_key="expiresAt")
-    ttl = fields.Integer()
-
-
-_initiate_answer = InitiateAnswer()
 verify_request = VerifyRequest()
 resend_request = ResendRequest()
 
@@ -197,7 +188,11 @@ _decoder = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_r
 
 def dump_initiate(result: InitiateResult) -> dict[str, Any]:
     """Return ``data`` of the answer to ``/initiate``."""
-    return dict(_initiate_answer.dump(result))
+    return {
+        "sessionId": result.session_id,
+        "expiresAt": iso8601(result.expires_at),
+        "ttl": result.ttl,
+    }
 
 
 def dump_verify(result: VerifyResult) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import bson
+from bson.raw_bson import RawBSONDocument
+
 
 class Outcome(StrEnum):
     """What one guess did to its session; written by the verdict into the document itself."""
@@ -35,13 +38,21 @@ _STATUS_AFTER = {
 
 
 def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping[str, Any]]:
-    """Build the update that judges a guess; every outcome of a guess is decided here and only here.
+    """Return the update that judges a guess.
 
     It runs as one operation on one document, so that no other guess comes between looking and
     writing. It leaves its outcome in ``verdict``: the caller reads it from the same operation's
-    answer and so knows "verified by me" from "verified before". What is not of the expected type
-    never helps the guess.
+    answer and so knows "verified by me" from "verified before".
     """
+    return [{"$set": {"guess": {"digests": list(candidates), "at": now}}}, *_JUDGEMENT]
+
+
+def _judgement() -> list[Mapping[str, Any]]:
+    """Return the stages that judge ``guess``; every outcome is decided here and only here.
+
+    What is not of the expected type never helps the guess.
+    """
+    now = "$guess.at"
     in_time = {"$and": [{"$eq": [{"$type": "$expiresAt"}, "date"]}, {"$lt": [now, "$expiresAt"]}]}
     tries_left = {
         "$and": [
@@ -54,7 +65,7 @@ def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping
     matches = {
         "$cond": [
             {"$isArray": "$digests"},
-            {"$ne": [{"$setIntersection": ["$digests", list(candidates)]}, []]},
+            {"$ne": [{"$setIntersection": ["$digests", "$guess.digests"]}, []]},
             False,
         ]
     }
@@ -86,6 +97,7 @@ def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping
                 "attempts": {"$cond": [failed, {"$add": ["$attempts", 1]}, "$attempts"]},
                 "verifiedAt": {"$cond": [accepted, now, "$verifiedAt"]},
                 "digests": {"$cond": [pending, "$digests", "$$REMOVE"]},
+                "guess": "$$REMOVE",
             }
         },
     ]
@@ -99,3 +111,7 @@ def switch(*branches: tuple[Mapping[str, Any], Any], default: Any) -> Mapping[st
             "default": default,
         }
     }
+
+
+# Encoded once: the stages are the same for every guess, and larger than all else that is sent.
+_JUDGEMENT = [RawBSONDocument(bson.encode(stage)) for stage in _judgement()]
