@@ -78,7 +78,8 @@ class CountedBeside:
             return self._lockouts.look(identifier, now)
         lockout = None
         for _ in range(_TURNS):
-            stopped = self._windows.run([step.update for step in steps])
+            sends = sum(step.bucket is not None for step in steps)
+            stopped = self._windows.run([step.update for step in steps], sends)
             if stopped is None:
                 return lockout
             steps = steps[stopped:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,7 +11,10 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from .database import Document, Once, acknowledged, bounded
+from .exceptions import InternalError
 from .limits import Bucket
+
+_log = logging.getLogger("flask_otp_auth")
 
 _DUPLICATE_KEY = 11000
 _IMMUTABLE_FIELD = 66
@@ -34,20 +38,26 @@ class MongoWindows:
         """Make the index that deletes what no limit asks about any more."""
         self._collection.create_index("expireAt", expireAfterSeconds=0)
 
-    def run(self, steps: Sequence[UpdateOne]) -> int | None:
+    def run(self, steps: Sequence[UpdateOne], sends: int) -> int | None:
         """Take *steps* in turn, in one command, up to the first that cannot be taken.
 
+        :param sends: how many of them count a send; the others must find nothing to change.
         :returns: the place of that one, or ``None``.
+        :raises InternalError: the database did something else than it was asked.
         """
         with bounded(self._timeout):
             self._indexes.ensure()
             try:
-                self._collection.bulk_write(steps)
+                done = self._collection.bulk_write(steps)
             except BulkWriteError as error:
                 for failed in error.details["writeErrors"]:
                     if failed["code"] in (_DUPLICATE_KEY, _IMMUTABLE_FIELD):
                         return int(failed["index"])
                 raise
+        if done.matched_count + done.upserted_count != sends:
+            failure = InternalError()
+            _log.error("limits: MongoDB went past a step that must stop it [error %s]", failure.id)
+            raise failure
         return None
 
     def check(self, bucket: Bucket, now: datetime) -> None:

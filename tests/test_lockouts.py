@@ -12,7 +12,7 @@ import time_machine
 from bson import Int64
 from conftest import LOCKOUTS, NOW, MakeWorld, World
 from listeners import Meanwhile
-from pymongo import MongoClient
+from pymongo import MongoClient, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 
@@ -481,3 +481,21 @@ def test_a_code_that_was_typed_with_a_slip_of_form_counts_as_a_failure_once(worl
     assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
     assert world.verify(session_id, "not a code").status_code == 401
     assert world.mongo.db[COUNTS].find_one()["failures"] == 1
+
+
+def test_a_database_that_goes_past_a_lockout_in_silence_sends_nothing(
+    make_world: MakeWorld, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(guarded=True)
+    world.verify(world.initiate(), world.wrong_code)
+    clock.shift(31)
+    stop = LockoutStore.stop
+
+    def passed(store: LockoutStore, identifier: str) -> UpdateOne:
+        return UpdateOne(stop(store, identifier)._filter, {"$set": {"seen": True}})
+
+    monkeypatch.setattr(LockoutStore, "stop", passed)
+
+    assert ask(world).status_code == 500
+    assert len(world.outbox) == 1
+    assert world.sessions.count_documents({}) == 1
