@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import costs, growth, plots, report, startup, throughput
+from .environment import ROOT
 from .servers import Services, services
 from .targets import choose
 
@@ -72,6 +73,17 @@ def machine(shared: Services) -> dict[str, str]:
     }
 
 
+def _commit() -> str:
+    """Return the commit that is measured, so that parts measured apart can be told apart."""
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
 def _version(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -99,4 +111,5 @@ class Results:
     def put(self, name: str, section: Any) -> None:
         """Replace the section *name* and write the file."""
         self.sections[name] = section
+        self.sections.setdefault("commits", {})[name] = _commit()
         self.path.write_text(json.dumps(self.sections, indent=1) + "\n")

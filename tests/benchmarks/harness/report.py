@@ -20,7 +20,7 @@ REPLICA_SET = (
 
 def write(results: Section) -> str:
     """Return the whole report; a part that was not measured is left out."""
-    blocks = ["# Results", _machine(results.get("machine", {}))]
+    blocks = ["# Results", _machine(results.get("machine", {})), _commits(results)]
     if "throughput" in results:
         blocks += ["## Throughput", "![Logins a second](throughput.svg)"]
         blocks += throughput(results["throughput"])
@@ -88,6 +88,15 @@ class Rounds:
 
 def _machine(machine: Section) -> str:
     return "; ".join(f"{name}: {value}" for name, value in machine.items()) + "."
+
+
+def _commits(results: Section) -> str:
+    by_commit: dict[str, list[str]] = {}
+    for name, commit in results.get("commits", {}).items():
+        if name != "machine":
+            by_commit.setdefault(commit, []).append(name.replace("_", " "))
+    told = (f"{', '.join(names)} at {commit}" for commit, names in by_commit.items())
+    return f"Measured: {'; '.join(told)}."
 
 
 def throughput(section: Section) -> list[str]:
