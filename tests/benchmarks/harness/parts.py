@@ -111,5 +111,6 @@ class Results:
     def put(self, name: str, section: Any) -> None:
         """Replace the section *name* and write the file."""
         self.sections[name] = section
-        self.sections.setdefault("commits", {})[name] = _commit()
+        if name != "machine":
+            self.sections.setdefault("commits", {})[name] = _commit()
         self.path.write_text(json.dumps(self.sections, indent=1) + "\n")

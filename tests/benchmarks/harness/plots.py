@@ -65,7 +65,7 @@ def throughput(section: Section) -> str:
 class _Axes:
     """Logarithmic axes: sessions to the right, with a place for none, milliseconds upwards."""
 
-    left, right, top, bottom = 64, 560, 44, 360
+    left, right, top, bottom = 76, 572, 44, 360
 
     def __init__(self, sizes: Sequence[int], low: float, high: float) -> None:
         self._sizes = list(sizes)
@@ -131,5 +131,5 @@ def _labels(axes: _Axes, labels: list[tuple[float, str, str, str, str]]) -> list
         at = max(y, free)
         free = at + 17
         text = f"{title}{' + index' if name.endswith('index') else ''}: {step}"
-        parts.append(_text(axes.right + 12, at + 4, text, more=f'style="fill:{colour}"'))
+        parts.append(_text(axes.right + 28, at + 4, text, more=f'style="fill:{colour}"'))
     return parts

@@ -93,8 +93,7 @@ def _machine(machine: Section) -> str:
 def _commits(results: Section) -> str:
     by_commit: dict[str, list[str]] = {}
     for name, commit in results.get("commits", {}).items():
-        if name != "machine":
-            by_commit.setdefault(commit, []).append(name.replace("_", " "))
+        by_commit.setdefault(commit, []).append(name.replace("_", " "))
     told = (f"{', '.join(names)} at {commit}" for commit, names in by_commit.items())
     return f"Measured: {'; '.join(told)}."
 
