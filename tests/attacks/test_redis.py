@@ -6,18 +6,20 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld
+from conftest import NOW, MakeWorld, World
 
 from local_mongod import free_port
 
 SERVER = shutil.which("redis-server")
 PATIENCE = 10.0
+
+Limited = Callable[[str | None, str], World]
 
 pytestmark = pytest.mark.skipif(
     SERVER is None, reason="needs redis-server: apt-get install redis-server"
@@ -49,6 +51,21 @@ def redis(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         process.wait(PATIENCE)
 
 
+@pytest.fixture
+def limited(redis: tuple[subprocess.Popen[bytes], str], make_world: MakeWorld) -> Limited:
+    """Makes an app that counts in Redis, with limits by client and by identifier."""
+
+    def make(client: str | None, identifier: str) -> World:
+        return make_world(
+            guarded=True,
+            config={"RATELIMIT_STORAGE_URI": redis[1]},
+            CLIENT_LIMITS=client,
+            IDENTIFIER_LIMITS=identifier,
+        )
+
+    return make
+
+
 def test_redis_bounds_the_messages_to_one_phone_and_stops_them_when_it_is_away(
     redis: tuple[subprocess.Popen[bytes], str],
     make_world: MakeWorld,
@@ -75,17 +92,9 @@ def test_redis_bounds_the_messages_to_one_phone_and_stops_them_when_it_is_away(
 
 
 def test_redis_counts_no_send_of_a_phone_for_a_client_that_is_refused(
-    redis: tuple[subprocess.Popen[bytes], str],
-    make_world: MakeWorld,
-    clock: time_machine.Traveller,
+    limited: Limited, clock: time_machine.Traveller
 ) -> None:
-    _, uri = redis
-    world = make_world(
-        guarded=True,
-        config={"RATELIMIT_STORAGE_URI": uri},
-        CLIENT_LIMITS="2 per hour",
-        IDENTIFIER_LIMITS="1 per hour",
-    )
+    world = limited("2 per hour", "1 per hour")
     world.initiate("+46700000001")
     world.initiate("+46700000002")
     body = {"identifier": "+46701234567", "method": "sms"}
@@ -99,17 +108,9 @@ def test_redis_counts_no_send_of_a_phone_for_a_client_that_is_refused(
 
 
 def test_redis_counts_nothing_that_it_refuses_and_says_when_to_come_back(
-    redis: tuple[subprocess.Popen[bytes], str],
-    make_world: MakeWorld,
-    clock: time_machine.Traveller,
+    limited: Limited, clock: time_machine.Traveller
 ) -> None:
-    _, uri = redis
-    world = make_world(
-        guarded=True,
-        config={"RATELIMIT_STORAGE_URI": uri},
-        CLIENT_LIMITS=None,
-        IDENTIFIER_LIMITS="1 per 30 seconds; 3 per hour",
-    )
+    world = limited(None, "1 per 30 seconds; 3 per hour")
     body = {"identifier": "+46701234567", "method": "sms"}
     told = []
     for second in (0, 10, 31, 62, 93, 1000, 3599, 3600, 3600.001, 3631):
@@ -132,15 +133,9 @@ def test_redis_counts_nothing_that_it_refuses_and_says_when_to_come_back(
 
 
 def test_redis_lets_exactly_as_many_sends_through_as_allowed_when_all_come_at_once(
-    redis: tuple[subprocess.Popen[bytes], str], make_world: MakeWorld
+    limited: Limited,
 ) -> None:
-    _, uri = redis
-    world = make_world(
-        guarded=True,
-        config={"RATELIMIT_STORAGE_URI": uri},
-        CLIENT_LIMITS=None,
-        IDENTIFIER_LIMITS="5 per minute; 7 per hour",
-    )
+    world = limited(None, "5 per minute; 7 per hour")
     body = {"identifier": "+46701234567", "method": "sms"}
     statuses: list[int] = []
 
@@ -158,17 +153,9 @@ def test_redis_lets_exactly_as_many_sends_through_as_allowed_when_all_come_at_on
 
 
 def test_a_phone_that_is_locked_loses_no_send_in_redis(
-    redis: tuple[subprocess.Popen[bytes], str],
-    make_world: MakeWorld,
-    clock: time_machine.Traveller,
+    limited: Limited, clock: time_machine.Traveller
 ) -> None:
-    _, uri = redis
-    world = make_world(
-        guarded=True,
-        config={"RATELIMIT_STORAGE_URI": uri},
-        CLIENT_LIMITS="9 per hour",
-        IDENTIFIER_LIMITS="3 per hour",
-    )
+    world = limited("9 per hour", "3 per hour")
     for _ in range(2):
         session_id = world.initiate()
         for _ in range(3):
