@@ -67,9 +67,12 @@ class _StoreWindows(ABC):
 
     def take(self, buckets: Sequence[Bucket], now: datetime) -> None:
         """Count a send, and tell a store that is away from a refusal."""
+        if not buckets:
+            return
         try:
             with bounded(self._timeout):
-                return self._count(buckets, now)
+                self._count(buckets, now)
+            return
         except OtpAuthError:
             raise
         except Exception as error:

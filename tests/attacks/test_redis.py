@@ -19,7 +19,7 @@ from local_mongod import free_port
 SERVER = shutil.which("redis-server")
 PATIENCE = 10.0
 
-Limited = Callable[[str | None, str], World]
+Limited = Callable[[str | None, str | None], World]
 
 pytestmark = pytest.mark.skipif(
     SERVER is None, reason="needs redis-server: apt-get install redis-server"
@@ -55,7 +55,7 @@ def redis(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 def limited(redis: tuple[subprocess.Popen[bytes], str], make_world: MakeWorld) -> Limited:
     """Makes an app that counts in Redis, with limits by client and by identifier."""
 
-    def make(client: str | None, identifier: str) -> World:
+    def make(client: str | None, identifier: str | None) -> World:
         return make_world(
             guarded=True,
             config={"RATELIMIT_STORAGE_URI": redis[1]},
@@ -169,3 +169,16 @@ def test_a_phone_that_is_locked_loses_no_send_in_redis(
     elsewhere = {"REMOTE_ADDR": "192.0.2.9"}
     answer = world.client.post("/otp/initiate", json=body, environ_base=elsewhere)
     assert answer.status_code == 200
+
+
+def test_redis_is_not_asked_about_a_call_that_no_limit_is_about(
+    redis: tuple[subprocess.Popen[bytes], str], limited: Limited
+) -> None:
+    process, _ = redis
+    world = limited("9 per hour", None)
+    process.kill()
+    process.wait(PATIENCE)
+
+    with world.app.app_context():
+        world.otp.initiate("+46701234567", "sms")
+    assert len(world.outbox) == 1
