@@ -37,7 +37,6 @@ class Services:
     work: Path
     mongod: LocalMongod
     client: MongoClient[dict[str, Any]]
-    replica_set: bool = False
     redis: subprocess.Popen[bytes] | None = None
     redis_port: int = 0
 
@@ -92,7 +91,7 @@ def services(work: Path, data: Path, *, replica_set: bool = False) -> Iterator[S
             if replica_set:
                 _initiate(mongod)
             client = MongoClient[dict[str, Any]](mongod.uri("admin"))
-            shared = Services(work, mongod, client, replica_set)
+            shared = Services(work, mongod, client)
             try:
                 yield shared
             finally:
