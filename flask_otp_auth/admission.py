@@ -9,11 +9,11 @@ from typing import Protocol
 
 from pymongo import UpdateOne
 
-from .database import RETRY_AFTER
 from .exceptions import IdentifierLocked, ServiceUnavailable
 from .limit_mongo import MongoWindows, count
 from .limits import Bucket, Buckets, Windows
 from .lockouts import Lockout, LockoutStore
+from .store.database import RETRY_AFTER
 
 _log = logging.getLogger("flask_otp_auth")
 

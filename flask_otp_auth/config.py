@@ -13,9 +13,9 @@ from limits import RateLimitItem
 
 from . import option_values as read
 from .exceptions import ConfigurationError, SecurityWarning
-from .fixed_codes import FixedCode
-from .fixed_codes import read as read_fixed_codes
 from .option_values import KEY_BYTES, METHODS
+from .test_identifiers import FixedCode
+from .test_identifiers import read as read_fixed_codes
 from .types import Method
 
 PREFIX = "OTP_AUTH_"

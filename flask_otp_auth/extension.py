@@ -8,14 +8,15 @@ from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 
-from . import fixed_codes, flow, tokens, views
+from . import flow, test_identifiers, tokens
 from .config import Settings, require_jwt_key
-from .database import database_of
 from .exceptions import ConfigurationError
 from .handlers import Handlers
+from .http import views
 from .limit_storage import find_store
 from .parts import utc_now
 from .state import AppState
+from .store.database import database_of
 from .types import (
     GetUserHandler,
     InitiateResult,
@@ -92,7 +93,7 @@ class FlaskOtpAuth:
         if settings.register_routes:
             views.register(app, state, settings.url_prefix)
         app.extensions[_NAME] = state
-        fixed_codes.announce(settings.test_identifiers, utc_now())
+        test_identifiers.announce(settings.test_identifiers, utc_now())
 
     def send_code_handler(self, function: SendCode) -> SendCode:
         """Register the sender; required.

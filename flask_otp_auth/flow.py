@@ -21,10 +21,10 @@ from .exceptions import (
 from .lockouts import Lockout
 from .parts import Parts, about, utc_now
 from .redaction import describe, short
-from .sending import dispatch
-from .sessions import Verdict
+from .sending.dispatch import dispatch
+from .store.sessions import Verdict
+from .store.verdict import Outcome
 from .types import InitiateResult, Method, Payload, Session, VerifyResult
-from .verdict import Outcome
 
 _log = logging.getLogger("flask_otp_auth")
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")

@@ -10,9 +10,9 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from .database import Document, Once, acknowledged, bounded
 from .exceptions import InternalError
 from .limits import Bucket
+from .store.database import Document, Once, acknowledged, bounded
 
 _log = logging.getLogger("flask_otp_auth")
 

@@ -13,9 +13,9 @@ from limits import RateLimitItem
 from limits.storage import RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
 
-from .database import RETRY_AFTER, bounded
 from .exceptions import OtpAuthError, ServiceUnavailable
 from .limits import Bucket, Windows
+from .store.database import RETRY_AFTER, bounded
 
 _log = logging.getLogger("flask_otp_auth")
 _NAMESPACE = "otp_auth"

@@ -12,9 +12,9 @@ from bson import Int64
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
-from .database import bounded, durable
 from .exceptions import IdentifierLocked
-from .verdict import switch as _switch
+from .store.database import bounded, durable
+from .store.verdict import switch as _switch
 
 _FIRST_WAIT = 30
 _LONGEST_WAIT = 900

@@ -11,7 +11,7 @@ from .admission import Admission
 from .codes import CodeDigester
 from .config import Settings
 from .lockouts import LockoutStore
-from .sessions import SessionStore
+from .store.sessions import SessionStore
 from .types import AuthResult, Method, Payload, Session
 
 

@@ -9,20 +9,21 @@ from flask_pymongo import PyMongo
 from limits.storage import Storage
 from pymongo.database import Database
 
-from . import flow, schemas, signals, tokens
+from . import flow, signals, tokens
 from .admission import Admission, CountedBeside, CountedElsewhere, Unlimited
-from .background import BackgroundSender
 from .codes import CodeDigester, derive_key
 from .config import Settings
-from .database import Document
 from .handlers import Handlers
+from .http import schemas
 from .limit_mongo import MongoWindows
 from .limit_storage import Place
 from .limit_windows import windows_in
 from .limits import Buckets
 from .lockouts import LockoutStore
 from .parts import Parts
-from .sessions import SessionStore
+from .sending.background import BackgroundSender
+from .store.database import Document
+from .store.sessions import SessionStore
 from .types import AuthResult, InitiateResult, Method, Session, VerifyResult
 
 

@@ -18,8 +18,8 @@ from conftest import SECRET_KEY, MakeWorld, World
 from flask import Flask, current_app, g, has_request_context
 from servers import HOST, PATIENCE, ROOT, Site, process, python_path, wait_until
 
-from flask_otp_auth.background import BackgroundSender
 from flask_otp_auth.exceptions import ServiceUnavailable
+from flask_otp_auth.sending.background import BackgroundSender
 from flask_otp_auth.signals import code_sent, send_failed
 from local_mongod import free_port
 
@@ -397,7 +397,7 @@ def test_no_code_that_was_promised_is_lost_when_the_process_ends(
 FORK = """
 import os, sys
 from flask import Flask
-from flask_otp_auth.background import BackgroundSender
+from flask_otp_auth.sending.background import BackgroundSender
 
 app, sender = Flask("fork"), BackgroundSender(workers=1, waiting=1)
 read, write = os.pipe()

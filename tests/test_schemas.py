@@ -19,8 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from flask_otp_auth import InitiateResult, VerifyResult, schemas
+from flask_otp_auth import InitiateResult, VerifyResult
 from flask_otp_auth.exceptions import InvalidRequest
+from flask_otp_auth.http import schemas
 
 ID = "0123456789abcdef" * 2
 HEX = "65a1b2c3d4e5f60718293a4b"

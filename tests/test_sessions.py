@@ -20,7 +20,7 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from flask_otp_auth.exceptions import InternalError, ServiceUnavailable
-from flask_otp_auth.sessions import Outcome, SessionStore
+from flask_otp_auth.store.sessions import Outcome, SessionStore
 from flask_otp_auth.types import Session
 
 PHONE = "+46701234567"

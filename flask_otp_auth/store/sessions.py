@@ -12,9 +12,9 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
+from ..exceptions import InternalError
+from ..types import Session
 from .database import Document, Once, acknowledged, bounded, durable
-from .exceptions import InternalError
-from .types import Session
 from .verdict import Outcome, verdict_pipeline
 
 _log = logging.getLogger("flask_otp_auth")

@@ -13,9 +13,8 @@ from limits.storage import MemoryStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
-from . import schemas, tokens
-from .database import RETRY_AFTER
-from .exceptions import (
+from .. import tokens
+from ..exceptions import (
     AuthenticationFailed,
     InternalError,
     PayloadTooLarge,
@@ -23,8 +22,10 @@ from .exceptions import (
     ServiceUnavailable,
     UnsupportedMediaType,
 )
-from .redaction import ANY_CODE, describe
-from .types import InitiateResult, VerifyResult
+from ..redaction import ANY_CODE, describe
+from ..store.database import RETRY_AFTER
+from ..types import InitiateResult, VerifyResult
+from . import schemas
 
 _log = logging.getLogger("flask_otp_auth")
 

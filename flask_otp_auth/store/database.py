@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-from .exceptions import ConfigurationError, InternalError, ServiceUnavailable
+from ..exceptions import ConfigurationError, InternalError, ServiceUnavailable
 
 _log = logging.getLogger("flask_otp_auth")
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flask import current_app
 
-from .exceptions import ServiceUnavailable
-from .redaction import describe
+from ..exceptions import ServiceUnavailable
+from ..redaction import describe
 
 _log = logging.getLogger("flask_otp_auth")
 

@@ -14,9 +14,9 @@ from typing import Any
 from bson import Decimal128, ObjectId
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
-from .codes import normalise
-from .exceptions import InvalidRequest
-from .types import InitiateResult, Method, VerifyResult
+from ..codes import normalise
+from ..exceptions import InvalidRequest
+from ..types import InitiateResult, Method, VerifyResult
 
 _PAYLOAD_BYTES = 2048
 _PAYLOAD_LEVELS = 5

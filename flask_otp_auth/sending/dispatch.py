@@ -6,11 +6,11 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from . import identifiers
-from .exceptions import OtpAuthError, SendFailed
-from .parts import Parts, about
-from .redaction import describe, short
-from .types import Session
+from .. import identifiers
+from ..exceptions import OtpAuthError, SendFailed
+from ..parts import Parts, about
+from ..redaction import describe, short
+from ..types import Session
 
 _log = logging.getLogger("flask_otp_auth")
 

@@ -1,0 +1,1 @@
+"""HTTP: routes, schemas, the limits of clients, and the answers to errors."""

@@ -1,0 +1,1 @@
+"""MongoDB: sessions and the verdict, accounts and their admission."""
