@@ -7,8 +7,10 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
+from flask import Flask
 from limits import RateLimitItem
 
 from . import option_values as read
@@ -19,6 +21,7 @@ from .test_identifiers import read as read_fixed_codes
 from .types import Method
 
 PREFIX = "OTP_AUTH_"
+_PACKAGE = __name__.partition(".")[0]
 _JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 _TTL_INDEX_MAX = 2**31 - 1
 
@@ -73,8 +76,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "IDENTIFIER_LIMITS",
         "1 per 30 seconds; 5 per 15 minutes; 20 per day",
-        "None or text such as '1 per 30 seconds; 20 per day'",
-        read.limits,
+        "None or text such as '1 per 30 seconds; 20 per day', at most 1000 sends a rule",
+        read.account_limits,
     ),
     Option(
         "LOCKOUT_THRESHOLD",
@@ -178,12 +181,22 @@ class Settings:
             )
 
 
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE
+
+
 def warn(message: str) -> None:
     """Give a SecurityWarning that points at the host's line."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+    while frame.f_back is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, SecurityWarning, stacklevel=level)
+
+
+def warn_in_production(app: Flask, message: str) -> None:
+    """Give a SecurityWarning, unless the app is being tested or debugged."""
+    if not (app.testing or app.debug):
+        warn(message)
 
 
 def _refuse_unknown(config: Mapping[str, Any]) -> None:

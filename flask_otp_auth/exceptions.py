@@ -80,7 +80,7 @@ class RequestError(HTTPException, OtpAuthError):
     #: HTTP status.
     code: int = 500
     #: The ``error.code`` of the answer.
-    error_code: ClassVar[str]
+    error_code: str
     #: The ``data.status`` of the answer, for the outcomes that are data and no error object.
     data_status: ClassVar[str | None] = None
     #: The text for the client.
@@ -182,7 +182,7 @@ class TooManyRequests(RequestError):
     error_code = "tooManyRequests"
     detail = "Too many requests"
 
-    def __init__(self, *, retry_after: float, scope: str) -> None:
+    def __init__(self, *, retry_after: float | None, scope: str) -> None:
         super().__init__(retry_after=retry_after)
         #: What the limit counts by.
         self.scope = scope

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 
 from . import flow, test_identifiers, tokens
+from .clock import utc_now
 from .config import Settings, require_jwt_key
 from .exceptions import ConfigurationError
 from .handlers import Handlers
-from .http import views
-from .limit_storage import find_store
-from .parts import utc_now
-from .state import AppState
+from .http import schemas, views
+from .http.client_limits import limiter_for
+from .state import AppState, build_state
 from .store.database import database_of
 from .types import (
     GetUserHandler,
@@ -66,8 +66,9 @@ class FlaskOtpAuth:
 
         :param mongo: the initialised PyMongo of the host; without it one is made from
             ``MONGO_URI``, and the host's JSON provider stays as it is.
-        :param limiter: the initialised Limiter of the host, in whose storage sends are counted;
-            without it the one that *app* has, else the database of *mongo*.
+        :param limiter: the Limiter of the host, which the rules of ``OTP_AUTH_CLIENT_LIMITS`` are
+            attached to and which may be initialised later; without it the one that *app* has, else
+            one of our own over the same MongoDB.
         :raises ConfigurationError: an option is wrong; the error names it.
         :raises RuntimeError: *app* has been initialised before.
         """
@@ -82,16 +83,14 @@ class FlaskOtpAuth:
         is_ours = mongo is None
         mongo = _connect(app) if mongo is None else mongo
         try:
-            database = database_of(mongo)
-            store = find_store(app, limiter, settings.db_timeout)
+            state = build_state(settings, self._handlers, mongo, database_of(mongo))
+            tokens.ensure_manager(app)
+            if settings.register_routes:
+                views.register(app, state, limiter_for(app, limiter, state))
         except ConfigurationError:
             if is_ours and mongo.cx is not None:
                 mongo.cx.close()
             raise
-        state = AppState(self._handlers, settings, mongo, database, store)
-        tokens.ensure_manager(app)
-        if settings.register_routes:
-            views.register(app, state, settings.url_prefix)
         app.extensions[_NAME] = state
         test_identifiers.announce(settings.test_identifiers, utc_now())
 
@@ -138,8 +137,9 @@ class FlaskOtpAuth:
         :param payload: JSON object for the handlers, at most 2 KiB.
         :raises RequestError: what HTTP answers with an error object.
         """
+        state = self._state()
         body = {"identifier": identifier, "method": method, "payload": payload}
-        return self._state().initiate(body, None)
+        return flow.initiate(state, **_checked_initiate(state, body))
 
     def resend(self, session_id: str) -> InitiateResult:
         """Send another code for a pending session, as ``POST /otp/resend`` does.
@@ -150,17 +150,21 @@ class FlaskOtpAuth:
         :raises RequestError: what HTTP answers with an error object, and besides SessionNotFound
             and SessionExpired.
         """
-        return self._state().resend({"sessionId": session_id}, None)
+        checked = schemas.load(schemas.resend_request, {"sessionId": session_id})
+        return flow.resend(self._state(), checked["session_id"])
 
     def unlock(self, identifier: str, method: Method) -> bool:
-        """Forget the failures of an identifier, so that it gets new codes again.
+        """Forget the failures and the sends of an account, so that it gets new codes again.
 
+        :param identifier: any identifier of the account.
+        :param method: ``"sms"`` or ``"email"``.
         :returns: whether there were any.
         :raises InvalidIdentifier: the identifier has no accepted form.
         :raises ServiceUnavailable: the database is away.
         """
         state = self._state()
-        return flow.unlock(state.parts, state.check_identifier(identifier, method), method)
+        checked = _checked_initiate(state, {"identifier": identifier, "method": method})
+        return flow.unlock(state, checked["identifier"], method)
 
     def verify(self, session_id: str, code: str) -> VerifyResult:
         """Judge a typed code, as ``POST /otp/verify`` does.
@@ -169,14 +173,16 @@ class FlaskOtpAuth:
         :param code: what the person typed; spaces and hyphens do not matter.
         :raises RequestError: what HTTP answers with an error object.
         """
-        return self._state().verify({"sessionId": session_id, "code": code})
+        body = {"sessionId": session_id, "code": code}
+        checked = schemas.load(schemas.verify_request, body)
+        return flow.verify(self._state(), checked["session_id"], checked["code"])
 
     def get_session(self, session_id: str) -> Session | None:
         """Return a session as it stands, or ``None``; nothing in it helps to guess the code.
 
         :raises ServiceUnavailable: the database is away.
         """
-        return flow.find_session(self._state().parts, session_id)
+        return flow.find_session(self._state(), session_id)
 
     def _state(self) -> AppState:
         state = current_app.extensions.get(_NAME)
@@ -186,6 +192,10 @@ class FlaskOtpAuth:
                 "call init_app(app) first."
             )
         return cast(AppState, state)
+
+
+def _checked_initiate(state: AppState, body: dict[str, Any]) -> dict[str, Any]:
+    return schemas.load(schemas.initiate_request(state.settings.methods), body)
 
 
 def _connect(app: Flask) -> PyMongo:

@@ -1,4 +1,4 @@
-"""Initiate, resend, verify and unlock as plain functions of their parts; no Flask, no HTTP."""
+"""Initiate, resend, verify and unlock as plain functions of the state; no Flask, no HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from . import codes, identifiers
+from . import codes, identifiers, tokens
+from .clock import utc_now
 from .exceptions import (
     AuthenticationFailed,
     IdentifierLocked,
@@ -18,13 +19,17 @@ from .exceptions import (
     TooManyRequests,
     TooManyResends,
 )
-from .lockouts import Lockout
-from .parts import Parts, about, utc_now
 from .redaction import describe, short
 from .sending.dispatch import dispatch
+from .signals import notify, notify_of
+from .state import AppState
+from .store.accounts import Admission, Failure
+from .store.admission import Event
+from .store.database import database_calls
 from .store.sessions import Verdict
 from .store.verdict import Outcome
-from .types import InitiateResult, Method, Payload, Session, VerifyResult
+from .test_identifiers import fixed_code
+from .types import AuthResult, InitiateResult, Method, Payload, Session, VerifyResult
 
 _log = logging.getLogger("flask_otp_auth")
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
@@ -38,146 +43,147 @@ _NO_USER = VerifyResult("not_found", "User not found")
 
 
 def initiate(
-    parts: Parts, identifier: str, method: Method, payload: Payload | None, client: str | None
+    state: AppState, identifier: str, method: Method, payload: Payload | None
 ) -> InitiateResult:
     """Start a session and have its code sent.
 
-    :param client: the address of the client; ``None`` for a call from Python.
     :raises InvalidIdentifier: the identifier has no accepted form.
-    :raises TooManyRequests: a send limit is used up.
+    :raises TooManyRequests: a send limit of the account is used up.
     :raises IdentifierLocked: too many wrong codes in a row.
     :raises SendFailed: the sender failed; the session is over.
     :raises ServiceUnavailable: the database is away.
     :raises MissingHandlerError: a required handler is not registered.
     """
-    parts.handlers.require()
-    settings = parts.settings
+    state.handlers.require()
+    settings = state.settings
     now = utc_now()
     identifier = identifiers.normalise(identifier, method, settings.default_region)
-    fixed = _fixed_code(parts, identifier, now)
-    who = {"method": method, "identifier": identifier}
-    lockout = _allow_send(parts, who, now, client, limited=fixed is None)
+    account = state.accounts.key_of(identifiers.account_of(identifier))
     session = Session(
         session_id=codes.draw_session_id(),
         identifier=identifier,
         method=method,
         status="pending",
         attempts=0,
-        max_attempts=_tries(parts, identifier, lockout, now, counted=fixed is not None),
+        max_attempts=settings.max_attempts,
         created_at=now,
         expires_at=now + timedelta(seconds=settings.code_ttl),
         verified_at=None,
         payload=payload,
+        account=account,
     )
+    fixed = fixed_code(settings.test_identifiers, identifier, now)
     code = fixed or codes.draw(settings.code_length)
-    digest = parts.digester.digest(session.session_id, code)
-    parts.sessions.insert(session, digest, contested=lockout is not None)
-    if fixed is not None:
-        _check_tries(parts, session, lockout, now)
-    parts.notify("session_initiated", **about(session))
-    if fixed is None:
-        dispatch(
-            parts,
-            session,
-            code,
-            undo=lambda: parts.sessions.discard(session.session_id),
-            undo_later=None,
+    digest = state.digester.digest(session.session_id, code)
+    admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
+    with database_calls(settings.db_timeout):
+        state.indexes.ensure(settings.db_timeout)
+        admission = admit(
+            account,
+            session.session_id,
+            tries=session.max_attempts,
+            expires_at=session.expires_at,
+            now=now,
         )
+        _refuse_unless_sent(admission, session, now)
+        session = replace(session, max_attempts=admission.tries)
+        state.sessions.insert(session, digest, settle=admission.settle)
+    notify_of("session_initiated", session)
+    if fixed is None:
+
+        def undo() -> None:
+            with database_calls(settings.db_timeout):
+                state.sessions.discard(session.session_id)
+                state.accounts.give_back(account, now, session.session_id)
+
+        dispatch(state, session, code, undo=undo, undo_later=None)
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
 
 
-def resend(parts: Parts, session_id: str, client: str | None) -> InitiateResult:
+def resend(state: AppState, session_id: str) -> InitiateResult:
     """Send another code for a pending session; the earlier ones keep working.
 
     :raises SessionNotFound: there is no such session, or it is not pending.
     :raises SessionExpired: its time is over.
     :raises TooManyResends: it has had all its resends.
-    :raises TooManyRequests: a send limit is used up.
+    :raises TooManyRequests: a send limit of the account is used up.
     :raises IdentifierLocked: too many wrong codes in a row.
     :raises SendFailed: the sender failed; the session goes on with its earlier codes.
     """
-    parts.handlers.require()
+    state.handlers.require()
+    settings = state.settings
     now = utc_now()
-    session = _resendable(parts, session_id)
-    fixed = _fixed_code(parts, session.identifier, now)
-    _allow_send(parts, about(session), now, client, limited=fixed is None)
-    code = fixed or codes.draw(parts.settings.code_length)
-    digest = parts.digester.digest(session_id, code)
-    extended = parts.sessions.add_code(
-        session_id, digest, max_resends=parts.settings.max_resends, now=now
-    )
-    if extended is None:  # it ended, or got its last resend, since it was looked up
-        _resendable(parts, session_id)
-        raise SessionNotFound
+    with database_calls(settings.db_timeout):
+        session = _resendable(state, session_id)
+        account = _account_of(state, session)
+        fixed = fixed_code(settings.test_identifiers, session.identifier, now)
+        code = fixed or codes.draw(settings.code_length)
+        digest = state.digester.digest(session_id, code)
+        accounts = state.accounts
+        admit = accounts.admit_resend if fixed is None else accounts.admit_resend_unlimited
+        _refuse_unless_sent(admit(account, now), session, now)
+        extended = state.sessions.add_code(
+            session_id, digest, max_resends=settings.max_resends, now=now
+        )
+        if extended is None:  # it ended, or got its last resend, since it was looked up
+            accounts.give_back(account, now)
+            _resendable(state, session_id)
+            raise SessionNotFound
     if fixed is None:
 
-        def drop() -> None:
-            parts.sessions.drop_code(session_id, digest)
+        def undo_later() -> None:
+            with database_calls(settings.db_timeout):
+                state.sessions.drop_code(session_id, digest)
 
-        dispatch(parts, extended, code, undo=drop, undo_later=drop)
+        def undo() -> None:
+            undo_later()
+            with database_calls(settings.db_timeout):
+                accounts.give_back(account, now)
+
+        dispatch(state, extended, code, undo=undo, undo_later=undo_later)
     left = int((session.expires_at - now).total_seconds())
     return InitiateResult(session_id, session.expires_at, left)
 
 
-def _resendable(parts: Parts, session_id: str) -> Session:
+def _resendable(state: AppState, session_id: str) -> Session:
     """Return a session that may be sent another code."""
-    session = find_session(parts, session_id)
+    session = _find_session(state, session_id)
     if session is None or session.status in ("verified", "locked"):
         raise SessionNotFound
     if session.status == "expired":
         raise SessionExpired
-    if session.resends >= parts.settings.max_resends:
+    if session.resends >= state.settings.max_resends:
         raise TooManyResends
     return session
 
 
-def _fixed_code(parts: Parts, identifier: str, now: datetime) -> str | None:
-    """Return the code of a test identifier while its entry lives."""
-    entry = parts.settings.test_identifiers.get(identifier)
-    return None if entry is None or now >= entry.until else entry.code
+def _account_of(state: AppState, session: Session) -> str:
+    """Return the key of a session's account."""
+    return session.account or state.accounts.key_of(identifiers.account_of(session.identifier))
 
 
-def _allow_send(
-    parts: Parts, who: dict[str, str], now: datetime, client: str | None, *, limited: bool
-) -> Lockout | None:
-    """Refuse a send that a limit or a lockout is against; return the lockout that is not."""
-    admission = parts.admission if limited else parts.unlimited
-    try:
-        return admission.admit(who["identifier"], client, now)
-    except TooManyRequests as refused:
-        parts.notify("rate_limited", **who, reason=refused.scope)
-        raise
-    except IdentifierLocked:
-        parts.notify("rate_limited", **who, reason="lockout")
-        raise
+def _refuse_unless_sent(admission: Admission, session: Session, now: datetime) -> None:
+    """Raise what the account said, unless it let the send through."""
+    if admission.event is Event.SENT:
+        return
+    retry_at = admission.retry_at
+    wait = None if retry_at is None else (retry_at - now).total_seconds()
+    reason = _REFUSALS[admission.event]
+    notify("rate_limited", method=session.method, identifier=session.identifier, reason=reason)
+    if admission.event is Event.LIMITED:
+        raise TooManyRequests(retry_after=wait or 1, scope="identifier")
+    raise IdentifierLocked(retry_after=wait)
 
 
-def _tries(
-    parts: Parts, identifier: str, lockout: Lockout | None, now: datetime, *, counted: bool
-) -> int:
-    """Return the tries of a new session: no more than the identifier has left in a row.
-
-    Without failures so far the send limits keep the open tries far below that bound, and nothing
-    has to be asked; *counted* says that there are no such limits.
-    """
-    most, budget = parts.settings.max_attempts, parts.lockouts.budget(lockout)
-    if budget is None or (lockout is None and not counted):
-        return most
-    left = budget - parts.sessions.open_tries(identifier, now)
-    if left < 1:
-        raise IdentifierLocked(retry_after=parts.settings.code_ttl)
-    return min(most, left)
+_REFUSALS = {
+    Event.LIMITED: "identifier",
+    Event.LOCKED: "lockout",
+    Event.DISABLED: "lockout",
+    Event.RESERVED: "tries",
+}
 
 
-def _check_tries(parts: Parts, session: Session, lockout: Lockout | None, now: datetime) -> None:
-    """Take a session back if others were opened beside it and all together are too many."""
-    budget = parts.lockouts.budget(lockout)
-    if budget is not None and parts.sessions.open_tries(session.identifier, now) > budget:
-        parts.sessions.discard(session.session_id)
-        raise IdentifierLocked(retry_after=parts.settings.code_ttl)
-
-
-def verify(parts: Parts, session_id: str, typed: str) -> VerifyResult:
+def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
     """Judge a typed code and sign the user in if it is right.
 
     The session is used up before any handler of the host runs, so nothing a handler does can
@@ -188,32 +194,47 @@ def verify(parts: Parts, session_id: str, typed: str) -> VerifyResult:
     :raises ServiceUnavailable: the database is away.
     :raises MissingHandlerError: a required handler is not registered.
     """
-    parts.handlers.require()
+    state.handlers.require()
     if not _SESSION_ID.fullmatch(session_id):
         return _NO_SESSION
     code = codes.normalise(typed)
     now = utc_now()
-    verdict = parts.sessions.judge(session_id, parts.digester.candidates(session_id, code), now)
-    if verdict is None:
-        return _NO_SESSION
+    candidates = state.digester.candidates(session_id, code)
+    failure = None
+    with database_calls(state.settings.db_timeout):
+        verdict = state.sessions.judge(session_id, candidates, now)
+        if verdict is None:
+            return _NO_SESSION
+        if verdict.outcome is Outcome.ACCEPTED:
+            _settle(state, verdict, now)
+        elif verdict.outcome.is_judged:
+            failure = _count_failure(state, verdict, now)
     session = verdict.session
     _log.info("code %s: session=%s", verdict.outcome, short(session_id))
     if verdict.outcome is Outcome.ACCEPTED:
-        parts.notify("code_verified", **about(session))
-        _clear_failures(parts, verdict)
-        return _complete(parts, session, now, code)
-    parts.notify("code_rejected", **about(session), reason=str(verdict.outcome))
-    match verdict.outcome:
+        notify_of("code_verified", session)
+        return _complete(state, session, now, code)
+    notify_of("code_rejected", session, reason=str(verdict.outcome))
+    if failure is not None and failure.event is not Event.FAILED:
+        _log.warning(
+            "identifier locked: %s %s", identifiers.mask(session.identifier), failure.event
+        )
+        notify_of("identifier_locked", session, reason=str(failure.event))
+    return _rejected(verdict.outcome, session)
+
+
+def _rejected(outcome: Outcome, session: Session) -> VerifyResult:
+    """Return the result of a guess that did not sign anybody in."""
+    match outcome:
         case Outcome.USED:
             raise SessionAlreadyVerified
         case Outcome.EXPIRED:
             return _EXPIRED
         case Outcome.LOCKED:
             return _LOCKED
-    _count_failure(parts, session, now)
-    if verdict.outcome is Outcome.EXHAUSTED:
-        parts.notify("session_locked", **about(session))
-        return _LOCKED
+        case Outcome.EXHAUSTED:
+            notify_of("session_locked", session)
+            return _LOCKED
     return VerifyResult(
         "invalid_code",
         "Invalid verification code",
@@ -221,39 +242,43 @@ def verify(parts: Parts, session_id: str, typed: str) -> VerifyResult:
     )
 
 
-def _count_failure(parts: Parts, session: Session, now: datetime) -> None:
-    """Count a wrong code for its identifier; without the count there is no answer either."""
-    lockout = parts.lockouts.record_failure(session.identifier, now)
-    if lockout is None:
-        return
-    if lockout.failures == 1:
-        # Sessions opened from now on see the record; those that are open have to be told.
-        parts.sessions.contest(session.identifier)
-    if lockout.begins:
-        reason = "disabled" if lockout.disabled else "waiting"
-        _log.warning("identifier locked: %s %s", identifiers.mask(session.identifier), reason)
-        parts.notify("identifier_locked", **about(session), reason=reason)
-
-
-def _clear_failures(parts: Parts, verdict: Verdict) -> None:
+def _count_failure(state: AppState, verdict: Verdict, now: datetime) -> Failure | None:
+    """Count a wrong code for its account; without the count there is no answer either."""
+    if not state.accounts.rules.counts_failures:
+        return None
     session = verdict.session
-    if not parts.lockouts.enabled or not (verdict.contested or session.attempts):
+    failure = state.accounts.record_failure(
+        _account_of(state, session), session.session_id, judged_at=verdict.judged_at, now=now
+    )
+    others = [id_ for id_ in failure.open_sessions if id_ != session.session_id]
+    if failure.failures == 1 and others:
+        # Sessions opened from now on see the failure; those that are open have to be told.
+        state.sessions.ask_to_settle(others)
+    return failure
+
+
+def _settle(state: AppState, verdict: Verdict, now: datetime) -> None:
+    """Have the account forget the failures before a right code, if there can be any."""
+    session = verdict.session
+    if not state.accounts.rules.counts_failures or not (verdict.settle or session.attempts):
         return
+    account = _account_of(state, session)
     try:
-        parts.lockouts.clear(session.identifier)
+        with database_calls(state.settings.db_timeout):
+            state.accounts.settle(account, session.session_id, judged_at=verdict.judged_at, now=now)
     except OtpAuthError:
         # The owner has shown the right code; the count stays and the next right code clears it.
         _log.warning("failures of %s not cleared", identifiers.mask(session.identifier))
 
 
-def _complete(parts: Parts, session: Session, now: datetime, code: str) -> VerifyResult:
+def _complete(state: AppState, session: Session, now: datetime, code: str) -> VerifyResult:
     """Find the user of a session that was just verified, and sign them in."""
     try:
-        user = parts.handlers.get_user(session.identifier, session.method, session.payload)
+        user = state.handlers.get_user(session.identifier, session.method, session.payload)
         if user is None:
             _log.warning("right code and no user: session=%s", short(session.session_id))
             return _NO_USER
-        auth = parts.sign_in(user, session, now)
+        auth = _sign_in(state, user, session, now)
         return VerifyResult(
             "success", token=auth.token, refresh_token=auth.refresh_token, user=auth.user
         )
@@ -268,27 +293,43 @@ def _complete(parts: Parts, session: Session, now: datetime, code: str) -> Verif
     raise failure
 
 
-def unlock(parts: Parts, identifier: str, method: Method) -> bool:
-    """Forget the failures of an identifier, so that it gets new codes again.
+def _sign_in(state: AppState, user: object, session: Session, now: datetime) -> AuthResult:
+    """Have the host sign a user in, or make our own tokens."""
+    if state.handlers.makes_own_tokens:
+        return state.handlers.verify_success(
+            user, session.identifier, session.method, session.payload
+        )
+    return tokens.issue(user, session.method, now, refresh=state.settings.refresh_token)
 
-    No session is revived by it, and no send limit forgotten.
+
+def unlock(state: AppState, identifier: str, method: Method) -> bool:
+    """Forget the failures and the sends of an account, so that it gets new codes again.
+
+    No session is revived by it, and what open sessions have reserved stays reserved.
 
     :returns: whether there was anything to forget.
     :raises InvalidIdentifier: the identifier has no accepted form.
     """
-    identifier = identifiers.normalise(identifier, method, parts.settings.default_region)
-    cleared = parts.lockouts.clear(identifier)
+    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
+    account = state.accounts.key_of(identifiers.account_of(identifier))
+    with database_calls(state.settings.db_timeout):
+        cleared = state.accounts.unlock(account, utc_now())
     if cleared:
         _log.warning("identifier unlocked: %s", identifiers.mask(identifier))
-        parts.notify("identifier_unlocked", method=method, identifier=identifier, reason="unlock")
+        notify("identifier_unlocked", method=method, identifier=identifier, reason="unlock")
     return cleared
 
 
-def find_session(parts: Parts, session_id: str) -> Session | None:
+def find_session(state: AppState, session_id: str) -> Session | None:
     """Return a session as it stands now: one past its time is expired, judged or not."""
+    with database_calls(state.settings.db_timeout):
+        return _find_session(state, session_id)
+
+
+def _find_session(state: AppState, session_id: str) -> Session | None:
     if not _SESSION_ID.fullmatch(session_id):
         return None
-    session = parts.sessions.find(session_id)
+    session = state.sessions.find(session_id)
     if session is not None and session.status == "pending" and utc_now() >= session.expires_at:
         return replace(session, status="expired")
     return session

@@ -27,6 +27,7 @@ _EMAIL_RULES: dict[str, Any] = {
     "allow_domain_literal": False,
     "allow_display_name": False,
 }
+_GMAIL = ("gmail.com", "googlemail.com")
 _EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 
@@ -82,6 +83,24 @@ def normalise_email(address: str) -> str:
     if valid.ascii_email is None:
         raise _invalid_email()
     return valid.ascii_email.lower()
+
+
+def account_of(identifier: str) -> str:
+    """Return the account that an identifier belongs to: the identifier without its disguises.
+
+    That is an email address without its ``+tag`` and, at Gmail, without dots and with one of its
+    two domains; and a phone number without ``+``. Limits and locks go by the account, so that one
+    inbox or one phone has one budget under all its spellings.
+
+    :param identifier: a normalised one.
+    """
+    local, at, domain = identifier.partition("@")
+    if not at:
+        return identifier.removeprefix("+")
+    local = local.partition("+")[0] or local
+    if domain in _GMAIL:
+        local, domain = local.replace(".", ""), _GMAIL[0]
+    return f"{local}@{domain}"
 
 
 def mask(identifier: str) -> str:

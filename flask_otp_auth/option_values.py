@@ -14,6 +14,7 @@ from .types import Method
 METHODS: tuple[Method, ...] = ("sms", "email")
 KEY_BYTES = 32  # RFC 2104, section 3: a shorter key than the digest weakens the HMAC
 _NAMESPACE_MAX = 200
+_SENDS_MAX = 1000
 
 
 class NotAllowedError(ValueError):
@@ -124,6 +125,17 @@ def limits(value: Any) -> tuple[RateLimitItem, ...]:
     if any(rule.amount < 1 for rule in rules):
         raise NotAllowedError(f"is {value!r}, which allows nothing at all")
     return tuple(sorted(rules, key=lambda rule: rule.get_expiry()))
+
+
+def account_limits(value: Any) -> tuple[RateLimitItem, ...]:
+    """Read rules whose sends are kept in the document of an account, which has to stay small."""
+    rules = limits(value)
+    for rule in rules:
+        if rule.amount > _SENDS_MAX:
+            raise NotAllowedError(
+                f"is {value!r}, and an account keeps the times of {_SENDS_MAX} sends at most"
+            )
+    return rules
 
 
 def region(value: Any) -> str | None:

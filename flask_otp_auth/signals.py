@@ -13,6 +13,7 @@ from flask import current_app
 
 from . import identifiers
 from .redaction import describe
+from .types import Session
 
 _log = logging.getLogger("flask_otp_auth")
 _signals = Namespace()
@@ -33,8 +34,20 @@ session_locked = _signals.signal("session-locked")
 identifier_locked = _signals.signal("identifier-locked")
 #: The failures of an identifier were forgotten on request.
 identifier_unlocked = _signals.signal("identifier-unlocked")
-#: A send was refused by a limit; ``reason`` is ``"client"``, ``"identifier"`` or ``"lockout"``.
+#: A send was refused; ``reason`` is ``"client"`` or ``"identifier"`` for a send limit,
+#: ``"lockout"`` after too many failures, ``"tries"`` while open sessions hold all that are left.
 rate_limited = _signals.signal("rate-limited")
+
+
+def notify_of(name: str, session: Session, *, reason: str | None = None) -> None:
+    """Send the signal *name* about a session."""
+    notify(
+        name,
+        method=session.method,
+        identifier=session.identifier,
+        session_id=session.session_id,
+        reason=reason,
+    )
 
 
 def notify(

@@ -1,4 +1,4 @@
-"""Identifiers with a fixed code, for app-store reviewers and end-to-end tests."""
+"""Test identifiers: a fixed code that is not sent, for app-store reviewers and end-to-end tests."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from .exceptions import InvalidIdentifier
 from .types import Method
 
 _log = logging.getLogger("flask_otp_auth")
+
+
+# Codes that an attacker tries first.
+_TRIVIAL = {"0123456789"[start : start + length] for length in range(4, 9) for start in range(7)}
+_LONG = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,29 @@ def _until(value: Any, name: str) -> datetime:
     raise ValueError(f"has an 'until' for {name} that is no date")
 
 
+def fixed_code(entries: Mapping[str, FixedCode], identifier: str, now: datetime) -> str | None:
+    """Return the code of a test identifier while its entry lives, else ``None``."""
+    entry = entries.get(identifier)
+    return None if entry is None or now >= entry.until else entry.code
+
+
+def is_trivial(code: str) -> bool:
+    """Return whether a code is one digit over and over, or digits in a row up or down."""
+    return len(set(code)) == 1 or code in _TRIVIAL or code[::-1] in _TRIVIAL
+
+
 def announce(entries: Mapping[str, FixedCode], now: datetime) -> None:
     """Log a warning for each entry, so that none is forgotten in production."""
     for identifier, entry in entries.items():
+        if now < entry.until and is_trivial(entry.code):
+            _log.warning(
+                "test identifier %s has a code that anybody would try first",
+                identifiers.mask(identifier),
+            )
+        if entry.until > now + _LONG:
+            _log.warning(
+                "test identifier %s lives for more than a year", identifiers.mask(identifier)
+            )
         _log.warning(
             "test identifier %s %s with a fixed code until %s",
             identifiers.mask(identifier),

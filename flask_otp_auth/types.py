@@ -72,6 +72,7 @@ class Session:
     :param verified_at: UTC, or ``None``.
     :param payload: what the client sent along, or ``None``.
     :param resends: codes that were asked for after the first.
+    :param account: the key of the document that its sends and failures are counted in.
     """
 
     session_id: str
@@ -85,6 +86,7 @@ class Session:
     verified_at: datetime | None
     payload: Payload | None
     resends: int = 0
+    account: str | None = None
 
     def __repr__(self) -> str:
         return f"Session(session_id='{self.session_id[:8]}...', status={self.status!r})"

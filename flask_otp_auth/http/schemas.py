@@ -8,7 +8,8 @@ import decimal
 import json
 import math
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 from bson import Decimal128, ObjectId
@@ -138,7 +139,8 @@ verify_request = VerifyRequest()
 resend_request = ResendRequest()
 
 
-def initiate_request(methods: Sequence[Method]) -> Schema:
+@cache
+def initiate_request(methods: tuple[Method, ...]) -> Schema:
     """Return the schema of ``/initiate`` for an application that offers *methods*."""
     method = fields.String(
         required=True, validate=validate.OneOf(methods, error="Must be one of: {choices}.")

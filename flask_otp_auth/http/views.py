@@ -1,102 +1,91 @@
-"""The blueprint: read the body, go through the flow, write the answer; and the error answers."""
+"""The blueprint: from the request to the flow, and from its result to the answer."""
 
 from __future__ import annotations
 
 import logging
-import math
-import time
-import uuid
-from typing import Any, Protocol
+from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, current_app, request
-from limits.storage import MemoryStorage
+from flask_limiter import Limiter
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.http import HTTP_STATUS_CODES
 
-from .. import tokens
-from ..exceptions import (
-    AuthenticationFailed,
-    InternalError,
-    PayloadTooLarge,
-    RequestError,
-    ServiceUnavailable,
-    UnsupportedMediaType,
-)
-from ..redaction import ANY_CODE, describe
-from ..store.database import RETRY_AFTER
-from ..types import InitiateResult, VerifyResult
+from .. import flow, tokens
+from ..exceptions import AuthenticationFailed, PayloadTooLarge, UnsupportedMediaType
+from ..redaction import describe
+from ..state import AppState
 from . import schemas
+from .client_limits import limited, require_limiter
+from .errors import (
+    answer_http_error,
+    answer_unexpected_error,
+    harden,
+    json_answer,
+    restore_retry_after,
+)
 
 _log = logging.getLogger("flask_otp_auth")
 
 BODY_MAX = 16 * 1024
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
-_CODES = {
-    400: "badRequest",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "notFound",
-    413: "payloadTooLarge",
-    415: "unsupportedMediaType",
-    429: "tooManyRequests",
-    503: "serviceUnavailable",
-}
 
 
-class Service(Protocol):
-    """The calls of an application that the endpoints make, each with a parsed body."""
-
-    @property
-    def default_tokens(self) -> bool:
-        """Whether tokens are made by our default, and so are JWTs that fit into cookies."""
-
-    def initiate(self, body: dict[str, Any], client: str | None) -> InitiateResult:
-        """Start a session and have its code sent."""
-
-    def resend(self, body: dict[str, Any], client: str | None) -> InitiateResult:
-        """Send another code for a session."""
-
-    def verify(self, body: dict[str, Any]) -> VerifyResult:
-        """Judge a typed code."""
-
-
-def create_blueprint(service: Service, url_prefix: str) -> Blueprint:
-    """Return the endpoints of one application; Flask locks a blueprint after its first use."""
-    blueprint = Blueprint("otp_auth", __name__, url_prefix=url_prefix)
-
-    @blueprint.post("/initiate")
-    def initiate() -> Response:
-        result = service.initiate(*_body_and_client())
-        return _answer(200, {"data": schemas.dump_initiate(result)})
-
-    @blueprint.post("/resend")
-    def resend() -> Response:
-        result = service.resend(*_body_and_client())
-        return _answer(200, {"data": schemas.dump_initiate(result)})
-
-    @blueprint.post("/verify")
-    def verify() -> Response:
-        result = service.verify(_body_and_client()[0])
-        try:
-            response = _answer(_STATUS[result.status], {"data": schemas.dump_verify(result)})
-        except (TypeError, ValueError, RecursionError) as error:
-            failure = AuthenticationFailed()
-            _log.error("the user has no JSON form [error %s]: %s", failure.id, describe(error))
-            raise failure from None
-        if result.token is not None and service.default_tokens and tokens.uses_cookies():
-            tokens.set_cookies(response, result.token, result.refresh_token)
-        return response
-
-    blueprint.register_error_handler(HTTPException, _http_error)
-    blueprint.register_error_handler(Exception, _unexpected_error)
-    blueprint.after_request(_harden)
-    return blueprint
+def register(app: Flask, state: AppState, limiter: Limiter) -> None:
+    """Put the endpoints on *app*; a blueprint of its own, since Flask locks it after its use."""
+    blueprint = Blueprint("otp_auth", __name__, url_prefix=state.settings.url_prefix)
+    blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
+    for path, view in (("/initiate", initiate), ("/resend", resend)):
+        blueprint.add_url_rule(
+            path, view_func=limited(view, limiter, state.settings), methods=["POST"]
+        )
+    if state.settings.client_limits and limiter not in app.extensions.get("limiter", ()):
+        blueprint.before_request(lambda: require_limiter(app, limiter))
+    blueprint.register_error_handler(HTTPException, answer_http_error)
+    blueprint.register_error_handler(Exception, answer_unexpected_error)
+    blueprint.after_request(harden)
+    app.register_blueprint(blueprint)
+    # The first of the app's, which Flask calls last: after that of any Limiter.
+    app.after_request_funcs.setdefault(None, []).insert(0, restore_retry_after)
 
 
-def _body_and_client() -> tuple[dict[str, Any], str]:
+def initiate() -> Response:
+    """Answer ``POST /initiate``."""
+    state = _state()
+    body = schemas.load(schemas.initiate_request(state.settings.methods), _body())
+    result = flow.initiate(state, **body)
+    return json_answer(200, {"data": schemas.dump_initiate(result)})
+
+
+def resend() -> Response:
+    """Answer ``POST /resend``."""
+    body = schemas.load(schemas.resend_request, _body())
+    result = flow.resend(_state(), body["session_id"])
+    return json_answer(200, {"data": schemas.dump_initiate(result)})
+
+
+def verify() -> Response:
+    """Answer ``POST /verify``."""
+    state = _state()
+    body = schemas.load(schemas.verify_request, _body())
+    result = flow.verify(state, body["session_id"], body["code"])
+    try:
+        response = json_answer(_STATUS[result.status], {"data": schemas.dump_verify(result)})
+    except (TypeError, ValueError, RecursionError) as error:
+        failure = AuthenticationFailed()
+        _log.error("the user has no JSON form [error %s]: %s", failure.id, describe(error))
+        raise failure from None
+    if result.token is not None and not state.handlers.makes_own_tokens and tokens.uses_cookies():
+        tokens.set_cookies(response, result.token, result.refresh_token)
+    return response
+
+
+def _state() -> AppState:
+    state: AppState = current_app.extensions["otp_auth"]
+    return state
+
+
+def _body() -> dict[str, Any]:
     # The request itself: each look through the proxy costs as much as parsing a number.
-    current: Request = request._get_current_object()  # type: ignore[attr-defined]
-    return read_body(current), current.remote_addr or ""
+    return read_body(request._get_current_object())  # type: ignore[attr-defined]
 
 
 def read_body(request: Request) -> dict[str, Any]:
@@ -122,96 +111,3 @@ def read_body(request: Request) -> dict[str, Any]:
     if len(body) == request.max_content_length:
         raise PayloadTooLarge
     return schemas.read_json(body)
-
-
-def _answer(status: int, body: dict[str, Any]) -> Response:
-    return current_app.response_class(schemas.write_json(body), status, mimetype="application/json")
-
-
-def _request_error(error: RequestError) -> Response:
-    if error.data_status is not None:
-        response = _answer(
-            error.code, {"data": {"status": error.data_status, "message": error.detail}}
-        )
-    else:
-        response = _error_answer(error.code, error.id, error.detail, error.error_code, error.fields)
-    if error.code < 500:
-        _log.info("request refused: %s %s [error %s]", error.code, error.error_code, error.id)
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
-
-
-def _http_error(error: HTTPException) -> Response | HTTPException:
-    """Answer our own errors, and put an abort of a hook of the host into the same form."""
-    if isinstance(error, RequestError):
-        return _request_error(error)
-    status = error.code
-    if error.response is not None or status is None or status < 400:
-        return error
-    code = _CODES.get(status, "badRequest" if status < 500 else "internalServerError")
-    id_ = str(uuid.uuid4())
-    _log.info("request refused: %s %s [error %s]", status, code, id_)
-    response = _error_answer(status, id_, _phrase(status), code)
-    for name, value in error.get_headers():
-        if name not in ("Content-Type", "Content-Length"):
-            response.headers[name] = value
-    if status == 429 and "Retry-After" not in response.headers:
-        _retry_after_of_host(response)
-    return response
-
-
-def _retry_after_of_host(response: Response) -> None:
-    """Say when a limit that the host put on all its routes lets our endpoint through again."""
-    resets = [
-        limiter.current_limit.reset_at
-        for limiter in current_app.extensions.get("limiter", ())
-        if limiter.current_limit is not None and limiter.current_limit.breached
-    ]
-    if resets:
-        response.headers["Retry-After"] = str(max(1, math.ceil(max(resets) - time.time())))
-
-
-def _unexpected_error(error: Exception) -> Response:
-    # It may come from a hook of the host, with anything of the request in its text.
-    reason = describe(error, ANY_CODE)
-    if _is_of_limit_store(error):
-        away = ServiceUnavailable(retry_after=RETRY_AFTER)
-        _log.error("limits of the app: no answer of their store [error %s]: %s", away.id, reason)
-        return _request_error(away)
-    failure = InternalError()
-    _log.error("unexpected error [error %s]: %s", failure.id, reason)
-    return _request_error(failure)
-
-
-def _is_of_limit_store(error: Exception) -> bool:
-    """Whether *error* comes from the store of a Limiter that the host put before all its routes."""
-    storages = [limiter.storage for limiter in current_app.extensions.get("limiter", ())]
-    return any(
-        # Memory is never away, and names ValueError, which may be anybody's.
-        not isinstance(storage, MemoryStorage) and isinstance(error, storage.base_exceptions)
-        for storage in storages
-    )
-
-
-def _error_answer(status: int, id_: str, detail: str, code: str, fields: Any = None) -> Response:
-    error = {"id": id_, "title": _phrase(status), "detail": detail, "code": code}
-    if fields is not None:
-        error["fields"] = fields
-    return _answer(status, {"status": status, "error": error})
-
-
-def _phrase(status: int) -> str:
-    # Not http.HTTPStatus, whose words differ from one version of Python to the next.
-    return HTTP_STATUS_CODES.get(status, "Unknown Error")
-
-
-def _harden(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def register(app: Flask, service: Service, url_prefix: str) -> None:
-    """Put the endpoints on *app*."""
-    app.register_blueprint(create_blueprint(service, url_prefix))

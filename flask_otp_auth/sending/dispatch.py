@@ -8,15 +8,16 @@ from collections.abc import Callable
 
 from .. import identifiers
 from ..exceptions import OtpAuthError, SendFailed
-from ..parts import Parts, about
 from ..redaction import describe, short
+from ..signals import notify_of
+from ..state import AppState
 from ..types import Session
 
 _log = logging.getLogger("flask_otp_auth")
 
 
 def dispatch(
-    parts: Parts,
+    state: AppState,
     session: Session,
     code: str,
     *,
@@ -30,27 +31,27 @@ def dispatch(
         could see: only an account that exists can have a sender that fails, and its session must
         go on as that of an unknown one does.
     """
-    if parts.later is None:
-        _deliver(parts, session, code, undo)
+    if state.background is None:
+        _deliver(state, session, code, undo)
         return
 
     def job() -> None:
         with contextlib.suppress(SendFailed):  # logged and signalled where it happened
-            _deliver(parts, session, code, undo_later)
+            _deliver(state, session, code, undo_later)
 
     try:
-        parts.later(job)
+        state.background.submit(job)
     except OtpAuthError:
         _undo(session, undo)
         raise
 
 
-def _deliver(parts: Parts, session: Session, code: str, undo: Callable[[], None] | None) -> None:
+def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], None] | None) -> None:
     """Hand the code to the sender; take it back if it did not go out."""
     whom = (session.method, identifiers.mask(session.identifier), short(session.session_id))
-    handlers, to = parts.handlers, (session.identifier, session.method, session.payload)
+    handlers, to = state.handlers, (session.identifier, session.method, session.payload)
     try:
-        if not parts.settings.send_to_unknown and handlers.get_user(*to) is None:
+        if not state.settings.send_to_unknown and handlers.get_user(*to) is None:
             _log.info("no user, no code sent: method=%s to=%s session=%s", *whom)
             return
         sent, raised = handlers.send_code(code, *to), None
@@ -58,7 +59,7 @@ def _deliver(parts: Parts, session: Session, code: str, undo: Callable[[], None]
         sent, raised = False, describe(error, code, session.identifier)
     if sent:
         _log.info("code sent: method=%s to=%s session=%s", *whom)
-        parts.notify("code_sent", **about(session))
+        notify_of("code_sent", session)
         return
     failure = SendFailed()
     _log.error(
@@ -67,7 +68,7 @@ def _deliver(parts: Parts, session: Session, code: str, undo: Callable[[], None]
         failure.id,
         raised or "send_code_handler did not return a true value",
     )
-    parts.notify("send_failed", **about(session), reason="raised" if raised else "not sent")
+    notify_of("send_failed", session, reason="raised" if raised else "not sent")
     if undo is not None:
         _undo(session, undo)
     raise failure

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any, cast
@@ -14,7 +13,7 @@ from flask_pymongo import PyMongo
 from pymongo import ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from ..exceptions import ConfigurationError, InternalError, ServiceUnavailable
 
@@ -24,13 +23,21 @@ Document = dict[str, Any]
 RETRY_AFTER = 5  # seconds; an election of a replica set takes about this long
 
 
-@contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Bound the database operations inside, and tell a database that is away from a real fault.
+# What a server answers when it cannot do its work now, rather than because the work is wrong: a
+# change of primary, a shutdown, a lost majority, a time limit (MongoDB's manual, "Error Codes").
+_AWAY = frozenset(
+    {6, 7, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 262, 9001}
+    | {10058, 10107, 11600, 11602, 13435, 13436}
+)
 
-    :param seconds: for all operations inside together.
-    :raises ServiceUnavailable: no answer in time.
-    :raises InternalError: the database refused the operation.
+
+@contextmanager
+def database_calls(seconds: float) -> Iterator[None]:
+    """Give the database calls inside so much time together, and put their errors into our words.
+
+    :param seconds: for all calls inside together.
+    :raises ServiceUnavailable: the database is away, or did not answer in time.
+    :raises InternalError: the database refused a call.
     """
     failure: ServiceUnavailable | InternalError
     try:
@@ -42,7 +49,7 @@ def bounded(seconds: float) -> Iterator[None]:
         what = type(error).__name__
         if isinstance(error, OperationFailure):
             what += f" {error.code} {(error.details or {}).get('codeName', '')}".rstrip()
-        if error.timeout or isinstance(error, ConnectionFailure):
+        if is_away(error):
             failure = ServiceUnavailable(retry_after=RETRY_AFTER)
             hint = f"no answer within {seconds} s: is MongoDB up and reachable under MONGO_URI?"
         else:
@@ -50,6 +57,18 @@ def bounded(seconds: float) -> Iterator[None]:
             hint = "MongoDB refused the operation"
         _log.error("database: %s (%s) [error %s]", hint, what, failure.id)
     raise failure from None
+
+
+def is_away(error: PyMongoError) -> bool:
+    """Return whether the same call may succeed in a while, with nothing changed."""
+    if error.timeout or isinstance(error, ConnectionFailure):
+        return True
+    if error.has_error_label("RetryableWriteError"):
+        return True
+    codes = {getattr(error, "code", None)}
+    if isinstance(error, BulkWriteError):
+        codes |= {part.get("code") for part in error.details.get("writeConcernErrors", ())}
+    return bool(codes & _AWAY)
 
 
 def durable(database: Database[Document], name: str) -> Collection[Document]:
@@ -60,9 +79,10 @@ def durable(database: Database[Document], name: str) -> Collection[Document]:
 def acknowledged(database: Database[Document], name: str) -> Collection[Document]:
     """Return a collection whose writes are as durable as the server makes them by default.
 
-    That is by a majority on a replica set (from MongoDB 5.0); a server of its own may lose the last
-    100 ms when it crashes. For what does no harm when it is lost, since waiting for the journal
-    takes longer than the write itself. What the host's URI says of ``w`` does not count.
+    That is by a majority on a replica set (from MongoDB 5.0) of data-bearing members; with an
+    arbiter it can be the primary alone. A server of its own may lose the last 100 ms when it
+    crashes. For what does no harm when it is lost, since waiting for the journal takes longer than
+    the write itself. What the host's URI says of ``w`` does not count.
     """
     # Not "majority" without the journal: on a replica set that waits for the next 100 ms flush.
     return _collection(database, name, WriteConcern())
@@ -79,24 +99,6 @@ def _collection(
         read_preference=ReadPreference.PRIMARY,
         write_concern=write_concern,
     )
-
-
-class Once:
-    """Does *work* before the first use of something: once in a process, and again if it failed."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self._work = work
-        self._done = threading.Event()
-        self._lock = threading.Lock()
-
-    def ensure(self) -> None:
-        """Return when the work is done; others wait for who does it."""
-        if self._done.is_set():
-            return
-        with self._lock:
-            if not self._done.is_set():
-                self._work()
-                self._done.set()
 
 
 def database_of(mongo: PyMongo) -> Database[dict[str, Any]]:

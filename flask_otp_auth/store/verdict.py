@@ -7,8 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import bson
-from bson.raw_bson import RawBSONDocument
+from .expressions import INTEGER, encoded, has_type, switch
 
 
 class Outcome(StrEnum):
@@ -53,11 +52,11 @@ def _judgement() -> list[Mapping[str, Any]]:
     What is not of the expected type never helps the guess.
     """
     now = "$guess.at"
-    in_time = {"$and": [{"$eq": [{"$type": "$expiresAt"}, "date"]}, {"$lt": [now, "$expiresAt"]}]}
+    in_time = {"$and": [has_type("$expiresAt", "date"), {"$lt": [now, "$expiresAt"]}]}
     tries_left = {
         "$and": [
-            {"$in": [{"$type": "$attempts"}, ["int", "long"]]},
-            {"$in": [{"$type": "$maxAttempts"}, ["int", "long"]]},
+            has_type("$attempts", *INTEGER),
+            has_type("$maxAttempts", *INTEGER),
             {"$gte": ["$attempts", 0]},
             {"$lt": ["$attempts", "$maxAttempts"]},
         ]
@@ -82,6 +81,7 @@ def _judgement() -> list[Mapping[str, Any]]:
     )
     failed = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.EXHAUSTED.value]]}
     accepted = {"$eq": ["$verdict", Outcome.ACCEPTED.value]}
+    judged = {"$or": [failed, accepted]}
     pending = {"$eq": ["$verdict", Outcome.REJECTED.value]}
     return [
         {"$set": {"verdict": verdict}},
@@ -96,6 +96,8 @@ def _judgement() -> list[Mapping[str, Any]]:
                 ),
                 "attempts": {"$cond": [failed, {"$add": ["$attempts", 1]}, "$attempts"]},
                 "verifiedAt": {"$cond": [accepted, now, "$verifiedAt"]},
+                # By the clock of the database, the one that orders the guesses of all servers.
+                "judgedAt": {"$cond": [judged, "$$NOW", "$judgedAt"]},
                 "digests": {"$cond": [pending, "$digests", "$$REMOVE"]},
                 "guess": "$$REMOVE",
             }
@@ -103,15 +105,4 @@ def _judgement() -> list[Mapping[str, Any]]:
     ]
 
 
-def switch(*branches: tuple[Mapping[str, Any], Any], default: Any) -> Mapping[str, Any]:
-    """Return the expression that takes the value of the first branch whose case is true."""
-    return {
-        "$switch": {
-            "branches": [{"case": case, "then": value} for case, value in branches],
-            "default": default,
-        }
-    }
-
-
-# Encoded once: the stages are the same for every guess, and larger than all else that is sent.
-_JUDGEMENT = [RawBSONDocument(bson.encode(stage)) for stage in _judgement()]
+_JUDGEMENT = encoded(_judgement())

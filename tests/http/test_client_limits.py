@@ -27,7 +27,7 @@ from flask_otp_auth.parts import utc_now
 from local_mongod import LocalMongod, free_port
 
 KEY = b"k" * 32
-COUNTS = "otp_sessions.limits"
+COUNTS = "otp_sessions.accounts"
 PHONE = {"identifier": "+46701234567", "method": "sms"}
 
 

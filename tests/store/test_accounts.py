@@ -27,7 +27,7 @@ from flask_otp_auth.lockouts import Lockout, LockoutStore
 from local_mongod import free_port
 
 NUMBER = "+46701234567"
-COUNTS = "otp_sessions.limits"
+COUNTS = "otp_sessions.accounts"
 
 
 @pytest.fixture

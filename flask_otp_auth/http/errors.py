@@ -1,0 +1,153 @@
+"""Answers to errors: each error gets its id, its line in the log and its JSON in one place."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Response, current_app, g, request
+from flask_limiter import Limiter, RateLimitExceeded
+from limits.storage import MemoryStorage
+from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
+
+from ..exceptions import InternalError, RequestError, ServiceUnavailable, TooManyRequests
+from ..redaction import ANY_CODE, describe
+from ..signals import notify
+from ..store.database import RETRY_AFTER
+from . import schemas
+from .client_limits import breach_of
+
+_log = logging.getLogger("flask_otp_auth")
+
+_CODES = {
+    400: "badRequest",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "notFound",
+    413: "payloadTooLarge",
+    415: "unsupportedMediaType",
+    429: "tooManyRequests",
+    503: "serviceUnavailable",
+}
+_OURS = "_otp_auth_answer"
+
+
+def json_answer(status: int, body: dict[str, Any]) -> Response:
+    """Return an answer of ours: JSON that any client reads, whatever JSON provider the host has."""
+    response = current_app.response_class(
+        schemas.write_json(body), status, mimetype="application/json"
+    )
+    setattr(g, _OURS, response)
+    return response
+
+
+def answer_http_error(error: HTTPException) -> Response | HTTPException:
+    """Answer our own errors, and put those of the host and of its Limiter into the same form."""
+    if isinstance(error, RequestError):
+        return _answer(error)
+    if error.response is not None or error.code is None or error.code < 400:
+        return error
+    if isinstance(error, RateLimitExceeded):
+        return _answer(_too_many_requests())
+    refusal = RequestError(_phrase(error.code))
+    refusal.code = error.code
+    refusal.error_code = _CODES.get(
+        error.code, "badRequest" if error.code < 500 else "internalServerError"
+    )
+    headers = {
+        name: value
+        for name, value in error.get_headers()
+        if name not in ("Content-Type", "Content-Length")
+    }
+    retry_after = headers.pop("Retry-After", "")
+    refusal.retry_after = int(retry_after) if retry_after.isdecimal() else None
+    response = _answer(refusal)
+    response.headers.update(headers)
+    return response
+
+
+def answer_unexpected_error(error: Exception) -> Response:
+    """Answer what should not happen: a 503 if the store of a Limiter is away, else a 500."""
+    # It may come from a hook of the host, with anything of the request in its text.
+    reason = describe(error, ANY_CODE)
+    failure: RequestError
+    if _is_of_limit_store(error):
+        failure = ServiceUnavailable(retry_after=RETRY_AFTER)
+        _log.error("client limits: no answer of their store [error %s]: %s", failure.id, reason)
+    else:
+        failure = InternalError()
+        _log.error("unexpected error [error %s]: %s", failure.id, reason)
+    return _answer(failure)
+
+
+def _answer(error: RequestError) -> Response:
+    if error.code < 500:  # those have their line where the reason is known
+        _log.info("request refused: %s %s [error %s]", error.code, error.error_code, error.id)
+    if error.data_status is not None:
+        return json_answer(
+            error.code, {"data": {"status": error.data_status, "message": error.detail}}
+        )
+    content: dict[str, Any] = {
+        "id": error.id,
+        "title": _phrase(error.code),
+        "detail": error.detail,
+        "code": error.error_code,
+    }
+    if error.fields is not None:
+        content["fields"] = error.fields
+    if error.retry_after is not None:
+        content["retryAfter"] = error.retry_after
+    response = json_answer(error.code, {"status": error.code, "error": content})
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _too_many_requests() -> TooManyRequests:
+    """Say when a limit of Flask-Limiter, ours or one of the host's own, lets the client through."""
+    breaches = [breach_of(limiter) for limiter in _limiters()]
+    if any(breach.is_ours for breach in breaches):
+        notify("rate_limited", reason="client")
+    waits = [breach.wait for breach in breaches if breach.wait is not None]
+    return TooManyRequests(retry_after=max(waits, default=None), scope="client")
+
+
+def _limiters() -> set[Limiter]:
+    limiters: set[Limiter] = current_app.extensions.get("limiter", set())
+    return limiters
+
+
+def _is_of_limit_store(error: Exception) -> bool:
+    storages = [limiter.storage for limiter in _limiters()]
+    return any(
+        # Memory is never away, and names ValueError, which may be anybody's.
+        not isinstance(storage, MemoryStorage) and isinstance(error, storage.base_exceptions)
+        for storage in storages
+    )
+
+
+def _phrase(status: int) -> str:
+    # Not http.HTTPStatus, whose words differ from one version of Python to the next.
+    return HTTP_STATUS_CODES.get(status, "Unknown Error")
+
+
+def harden(response: Response) -> Response:
+    """Keep every answer of the endpoints out of caches, and its type from being guessed."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if g.get(_OURS) is response:
+        setattr(g, _OURS, (response, response.headers.get("Retry-After")))
+    return response
+
+
+def restore_retry_after(response: Response) -> Response:
+    """Undo what a Limiter with headers did to ``Retry-After``: it tells its own window's end."""
+    if request.blueprint is None:
+        return response
+    ours = g.pop(_OURS, None)
+    if isinstance(ours, tuple) and ours[0] is response:
+        del response.headers["Retry-After"]
+        if ours[1] is not None:
+            response.headers["Retry-After"] = ours[1]
+    return response
