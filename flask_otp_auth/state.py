@@ -12,8 +12,8 @@ from .codes import CodeDigester, derive_key
 from .config import Settings
 from .handlers import Handlers
 from .sending.background import BackgroundSender
+from .store.account import AccountRules
 from .store.accounts import AccountStore
-from .store.admission import AccountRules
 from .store.database import Document
 from .store.indexes import Indexes
 from .store.sessions import SessionStore

@@ -12,9 +12,11 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from .admission import DAMAGED, AccountRules, Event, Updates
+from .account import DAMAGED, AccountRules, Event
+from .admission import admit
 from .database import Document, acknowledged, durable
-from .expressions import Stage
+from .expressions import Stage, encoded
+from .failures import fail, give_back, settle, unlock
 
 # So long after its session a reservation lapses: longer than a guess can wait for its verdict and
 # its count, and than the clocks of two servers may differ.
@@ -94,7 +96,12 @@ class AccountStore:
         self._new = acknowledged(database, name)
         self._collection = durable(database, name)
         self._key = key
-        self._updates = Updates(rules)
+        self._admit_limited = encoded(admit(rules, rules.sends))
+        self._admit_unlimited = encoded(admit(rules, ()))
+        self._fail = encoded(fail(rules))
+        self._settle = encoded(settle(rules))
+        self._give_back = encoded(give_back())
+        self._unlock = encoded(unlock())
         self.rules = rules
 
     def key_of(self, account: str, device: str | None = None) -> str:
@@ -116,22 +123,22 @@ class AccountStore:
         :param now: UTC time of the request.
         """
         ask = _reservation(session_id, tries, expires_at, now)
-        return self._admit(key, self._updates.admit, ask)
+        return self._admit(key, self._admit_limited, ask)
 
     def admit_unlimited(
         self, key: str, session_id: str, *, tries: int, expires_at: datetime, now: datetime
     ) -> Admission:
         """Do the same for a code that no send limit is about, since it is not sent."""
         ask = _reservation(session_id, tries, expires_at, now)
-        return self._admit(key, self._updates.admit_unlimited, ask)
+        return self._admit(key, self._admit_unlimited, ask)
 
     def admit_resend(self, key: str, now: datetime) -> Admission:
         """Count one more send for a session whose tries are reserved, or refuse it."""
-        return self._admit(key, self._updates.admit, {"now": now, "tries": 0})
+        return self._admit(key, self._admit_limited, {"now": now, "tries": 0})
 
     def admit_resend_unlimited(self, key: str, now: datetime) -> Admission:
         """Do the same for a code that no send limit is about, since it is not sent."""
-        return self._admit(key, self._updates.admit_unlimited, {"now": now, "tries": 0})
+        return self._admit(key, self._admit_unlimited, {"now": now, "tries": 0})
 
     def _admit(self, key: str, update: list[Stage], ask: Mapping[str, Any]) -> Admission:
         fields = {"event": True, "granted": True, "retryAt": True, "settle": True}
@@ -154,7 +161,7 @@ class AccountStore:
         :param session_id: the session whose tries were reserved for it, if there were any.
         """
         ask = {"now": sent_at, "session": session_id}
-        self._new.update_one({"_id": key}, [{"$set": {"ask": ask}}, *self._updates.give_back])
+        self._new.update_one({"_id": key}, [{"$set": {"ask": ask}}, *self._give_back])
 
     def record_failure(
         self, key: str, session_id: str, *, judged_at: datetime, now: datetime
@@ -165,7 +172,7 @@ class AccountStore:
         :param now: UTC time of the request.
         """
         ask = {"now": now, "session": session_id, "judgedAt": judged_at}
-        pipeline = [{"$set": {"ask": ask}}, *self._updates.fail]
+        pipeline = [{"$set": {"ask": ask}}, *self._fail]
         fields = {"event": True, "failures": True, "open.session": True}
         try:
             document = self._upsert(self._collection, key, pipeline, fields)
@@ -181,7 +188,7 @@ class AccountStore:
         :param now: UTC time of the request.
         """
         ask = {"now": now, "session": session_id, "judgedAt": judged_at}
-        self._new.update_one({"_id": key}, [{"$set": {"ask": ask}}, *self._updates.settle])
+        self._new.update_one({"_id": key}, [{"$set": {"ask": ask}}, *self._settle])
 
     def unlock(self, key: str, now: datetime) -> bool:
         """Forget failures and sends of an account and of all its devices.
@@ -197,7 +204,7 @@ class AccountStore:
         }
         unlocked = self._collection.update_many(
             {**_with_devices(key), **dirty},
-            [{"$set": {"ask": {"now": now}}}, *self._updates.unlock],
+            [{"$set": {"ask": {"now": now}}}, *self._unlock],
         )
         return unlocked.matched_count > 0
 

@@ -1,0 +1,160 @@
+"""Initiate and resend: admit a send, store its code, and have it sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from .. import codes, identifiers
+from ..clock import utc_now
+from ..exceptions import (
+    IdentifierLocked,
+    SessionExpired,
+    SessionNotFound,
+    TooManyRequests,
+    TooManyResends,
+)
+from ..signals import notify, notify_of
+from ..state import AppState
+from ..store.account import Event
+from ..store.accounts import Admission
+from ..store.database import database_calls
+from ..test_identifiers import fixed_code
+from ..types import InitiateResult, Method, Payload, Session
+from .accounts import account_of, look_up
+from .dispatch import dispatch
+
+_REFUSALS = {
+    Event.LIMITED: "identifier",
+    Event.LOCKED: "lockout",
+    Event.DISABLED: "lockout",
+    Event.RESERVED: "tries",
+}
+
+
+def initiate(
+    state: AppState, identifier: str, method: Method, payload: Payload | None
+) -> InitiateResult:
+    """Start a session and have its code sent.
+
+    :raises InvalidIdentifier: the identifier has no accepted form.
+    :raises TooManyRequests: a send limit of the account is used up.
+    :raises IdentifierLocked: too many wrong codes in a row.
+    :raises SendFailed: the sender failed; the session is over.
+    :raises ServiceUnavailable: the database is away.
+    :raises MissingHandlerError: a required handler is not registered.
+    """
+    state.handlers.require()
+    settings = state.settings
+    now = utc_now()
+    identifier = identifiers.normalise(identifier, method, settings.default_region)
+    account = state.accounts.key_of(identifiers.account_of(identifier))
+    session = Session(
+        session_id=codes.draw_session_id(),
+        identifier=identifier,
+        method=method,
+        status="pending",
+        attempts=0,
+        max_attempts=settings.max_attempts,
+        created_at=now,
+        expires_at=now + timedelta(seconds=settings.code_ttl),
+        verified_at=None,
+        payload=payload,
+        account=account,
+    )
+    fixed = fixed_code(settings.test_identifiers, identifier, now)
+    code = fixed or codes.draw(settings.code_length)
+    digest = state.digester.digest(session.session_id, code)
+    admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
+    with database_calls(settings.db_timeout):
+        state.indexes.ensure(settings.db_timeout)
+        admission = admit(
+            account,
+            session.session_id,
+            tries=session.max_attempts,
+            expires_at=session.expires_at,
+            now=now,
+        )
+        _refuse_unless_sent(admission, session, now)
+        session = replace(session, max_attempts=admission.tries)
+        state.sessions.insert(session, digest, settle=admission.settle)
+    notify_of("session_initiated", session)
+    if fixed is None:
+
+        def undo() -> None:
+            with database_calls(settings.db_timeout):
+                state.sessions.discard(session.session_id)
+                state.accounts.give_back(account, now, session.session_id)
+
+        dispatch(state, session, code, undo=undo, undo_later=None)
+    return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
+
+
+def resend(state: AppState, session_id: str) -> InitiateResult:
+    """Send another code for a pending session; the earlier ones keep working.
+
+    :raises SessionNotFound: there is no such session, or it is not pending.
+    :raises SessionExpired: its time is over.
+    :raises TooManyResends: it has had all its resends.
+    :raises TooManyRequests: a send limit of the account is used up.
+    :raises IdentifierLocked: too many wrong codes in a row.
+    :raises SendFailed: the sender failed; the session goes on with its earlier codes.
+    """
+    state.handlers.require()
+    settings = state.settings
+    now = utc_now()
+    with database_calls(settings.db_timeout):
+        session = _resendable(state, session_id)
+        account = account_of(state, session)
+        fixed = fixed_code(settings.test_identifiers, session.identifier, now)
+        code = fixed or codes.draw(settings.code_length)
+        digest = state.digester.digest(session_id, code)
+        accounts = state.accounts
+        admit = accounts.admit_resend if fixed is None else accounts.admit_resend_unlimited
+        _refuse_unless_sent(admit(account, now), session, now)
+        extended = state.sessions.add_code(
+            session_id, digest, max_resends=settings.max_resends, now=now
+        )
+        if extended is None:  # it ended, or got its last resend, since it was looked up
+            accounts.give_back(account, now)
+            _resendable(state, session_id)
+            raise SessionNotFound
+    if fixed is None:
+
+        def undo_later() -> None:
+            with database_calls(settings.db_timeout):
+                state.sessions.drop_code(session_id, digest)
+
+        def undo() -> None:
+            undo_later()
+            with database_calls(settings.db_timeout):
+                accounts.give_back(account, now)
+
+        dispatch(state, extended, code, undo=undo, undo_later=undo_later)
+    left = int((session.expires_at - now).total_seconds())
+    return InitiateResult(session_id, session.expires_at, left)
+
+
+def _resendable(state: AppState, session_id: str) -> Session:
+    """Return a session that may be sent another code."""
+    session = look_up(state, session_id)
+    if session is None or session.status in ("verified", "locked"):
+        raise SessionNotFound
+    if session.status == "expired":
+        raise SessionExpired
+    if session.resends >= state.settings.max_resends:
+        raise TooManyResends
+    return session
+
+
+def _refuse_unless_sent(admission: Admission, session: Session, now: datetime) -> None:
+    """Raise what the account said, unless it let the send through."""
+    if admission.event is Event.SENT:
+        return
+    retry_at = admission.retry_at
+    wait = None if retry_at is None else (retry_at - now).total_seconds()
+    reason = _REFUSALS[admission.event]
+    notify("rate_limited", method=session.method, identifier=session.identifier, reason=reason)
+    if admission.event is Event.LIMITED:
+        raise TooManyRequests(retry_after=wait or 1, scope="identifier")
+    raise IdentifierLocked(retry_after=wait)

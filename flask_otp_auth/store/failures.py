@@ -1,0 +1,152 @@
+"""The updates of an account after a guess or a send: fail, settle, give back, unlock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from .account import (
+    DAMAGED,
+    LONGEST_RESERVATION,
+    LONGEST_WAIT,
+    AccountRules,
+    Event,
+    bound,
+    earlier,
+    expire_at,
+    is_sound,
+    later,
+    milliseconds,
+    read,
+)
+from .expressions import Expression, Stage, switch, where
+
+_FIRST_WAIT = timedelta(seconds=30)
+_MOST_FAILED_AT = 1000
+# A right code is settled at once or not at all, so older failures need no time of their own.
+_FAILED_AT_KEPT = timedelta(minutes=1)
+
+
+def fail(rules: AccountRules) -> list[Stage]:
+    """Return the stages that move one try of a session from reserved to failed.
+
+    A failure that was judged before the right code that cleared the account last is not counted,
+    whichever of the two arrives here first.
+    """
+    counts = {"$not": [{"$lt": ["$ask.judgedAt", "$clearedAt"]}]}
+    one_less = {"$max": [0, {"$subtract": ["$$this.tries", 1]}]}
+    tries = {"$cond": [{"$eq": ["$$this.session", "$ask.session"]}, one_less, "$$this.tries"]}
+    moved = {"$map": {"input": "$open", "in": {"$mergeObjects": ["$$this", {"tries": tries}]}}}
+    recent = where("$failedAt", {"$gt": ["$$this", earlier("$ask.judgedAt", _FAILED_AT_KEPT)]})
+    failed_at = {"$slice": [{"$concatArrays": [["$ask.judgedAt"], recent]}, _MOST_FAILED_AT]}
+    over = {"$subtract": ["$failures", rules.lockout_threshold or 0]}
+    begins = rules.lockout_threshold is not None and {
+        "$and": [{"$gte": [over, 0]}, {"$eq": [{"$mod": [over, rules.step]}, 0]}]
+    }
+    event = switch(
+        ({"$not": ["$counts"]}, Event.FAILED.value),
+        ({"$gte": ["$failures", bound(rules)]}, Event.DISABLED.value),
+        (begins, Event.WAITING.value),
+        default=Event.FAILED.value,
+    )
+    is_waiting = {"$eq": ["$event", Event.WAITING.value]}
+    until = {"$add": ["$ask.now", _wait({"$divide": [over, rules.step]})]}
+    return [
+        *read(),
+        {"$set": {"counts": counts, "open": where(moved, {"$gt": ["$$this.tries", 0]})}},
+        {
+            "$set": {
+                "failures": {
+                    "$cond": [
+                        "$counts",
+                        {"$min": [DAMAGED, {"$add": ["$failures", 1]}]},
+                        "$failures",
+                    ]
+                },
+                "failedAt": {"$cond": ["$counts", failed_at, "$failedAt"]},
+            }
+        },
+        {"$set": {"event": event}},
+        {
+            "$set": {
+                "lockedUntil": {
+                    "$cond": [is_waiting, until, {"$ifNull": ["$lockedUntil", "$$REMOVE"]}]
+                }
+            }
+        },
+        {"$set": {"expireAt": expire_at(rules)}},
+        {"$unset": ["ask", "counts", "retryAt"]},
+    ]
+
+
+def _wait(doublings: Expression) -> Expression:
+    """Return the milliseconds of a wait that doubles from the first to the longest."""
+    most = (LONGEST_WAIT // _FIRST_WAIT).bit_length()  # keeps the power small
+    wait = {"$multiply": [milliseconds(_FIRST_WAIT), {"$pow": [2, {"$min": [doublings, most]}]}]}
+    return {"$min": [milliseconds(LONGEST_WAIT), wait]}
+
+
+def settle(rules: AccountRules) -> list[Stage]:
+    """Return the stages that a right code runs: failures judged before it are forgotten.
+
+    The tries of its session are given back. What was judged at the same moment or later still
+    counts, so that no wrong code is lost in a race.
+    """
+    after = where("$failedAt", {"$gte": ["$$this", "$ask.judgedAt"]})
+    is_damaged = {"$gte": ["$failures", DAMAGED]}
+    is_over = {"$lt": ["$failures", rules.lockout_threshold or 1]}
+    return [
+        *read(),
+        {
+            "$set": {
+                "failures": {"$cond": [is_damaged, DAMAGED, {"$size": after}]},
+                "failedAt": after,
+                "clearedAt": {"$max": ["$clearedAt", "$ask.judgedAt"]},
+                "open": where("$open", {"$ne": ["$$this.session", "$ask.session"]}),
+            }
+        },
+        {
+            "$set": {
+                "lockedUntil": {
+                    "$cond": [is_over, "$$REMOVE", {"$ifNull": ["$lockedUntil", "$$REMOVE"]}]
+                }
+            }
+        },
+        {"$set": {"expireAt": expire_at(rules)}},
+        {"$unset": ["ask", "event", "retryAt"]},
+    ]
+
+
+def give_back() -> list[Stage]:
+    """Return the stages that take one send back, with the tries of its session."""
+    sends = {"$cond": [{"$isArray": ["$sends"]}, "$sends", []]}
+    others = where({"$range": [0, {"$size": sends}]}, {"$ne": ["$$this", "$place"]})
+    kept = {"$map": {"input": others, "in": {"$arrayElemAt": [sends, "$$this"]}}}
+    reservations = where("$open", {"$ne": ["$$this.session", "$ask.session"]})
+    return [
+        {"$set": {"place": {"$indexOfArray": [sends, "$ask.now"]}}},
+        {
+            "$set": {
+                "sends": {"$cond": [{"$isArray": ["$sends"]}, kept, "$sends"]},
+                "open": {"$cond": [{"$isArray": ["$open"]}, reservations, "$open"]},
+            }
+        },
+        {"$unset": ["ask", "place"]},
+    ]
+
+
+def unlock() -> list[Stage]:
+    """Return the stages that forget failures and sends, and keep what open sessions reserved."""
+    return [
+        {"$set": {"sound": is_sound()}},
+        {
+            "$set": {
+                "open": {"$cond": ["$sound", {"$ifNull": ["$open", []]}, []]},
+                "clearedAt": "$$NOW",
+                "failures": 0,
+                "sends": [],
+                "failedAt": [],
+                "expireAt": later("$ask.now", LONGEST_RESERVATION),
+            }
+        },
+        {"$unset": ["ask", "sound", "lockedUntil", "event", "retryAt"]},
+    ]
