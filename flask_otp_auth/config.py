@@ -24,6 +24,7 @@ PREFIX = "OTP_AUTH_"
 _PACKAGE = __name__.partition(".")[0]
 _JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 _TTL_INDEX_MAX = 2**31 - 1
+_DEVICE_LIFETIME_MAX = 10 * 366 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,18 @@ OPTIONS: tuple[Option, ...] = (
         "None or an integer of failures above OTP_AUTH_LOCKOUT_THRESHOLD",
         read.or_none(read.integer(1, 1_000_000)),
     ),
+    Option(
+        "TRUSTED_DEVICES",
+        None,
+        f"None or an integer of seconds from 60 to {_DEVICE_LIFETIME_MAX}",
+        read.or_none(read.integer(60, _DEVICE_LIFETIME_MAX)),
+    ),
+    Option(
+        "PHONE_REGIONS",
+        None,
+        "None or a list of ISO 3166-1 country codes such as ['SE', 'NO']",
+        read.regions,
+    ),
     Option("MAX_RESENDS", 2, "an integer from 0 to 100", read.integer(0, 100)),
     Option("SEND_TO_UNKNOWN", True, "True or False", read.flag),
     Option("SEND_IN_BACKGROUND", False, "True or False", read.flag),
@@ -126,6 +139,8 @@ class Settings:
     identifier_limits: tuple[RateLimitItem, ...]
     lockout_threshold: int | None
     disable_after: int | None
+    trusted_devices: int | None
+    phone_regions: frozenset[str] | None
     max_resends: int
     send_to_unknown: bool
     send_in_background: bool

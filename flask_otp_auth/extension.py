@@ -128,18 +128,25 @@ class FlaskOtpAuth:
         return function
 
     def initiate(
-        self, identifier: str, method: Method, payload: Payload | None = None
+        self,
+        identifier: str,
+        method: Method,
+        payload: Payload | None = None,
+        *,
+        device_token: str | None = None,
     ) -> InitiateResult:
         """Start a session and have its code sent, as ``POST /otp/initiate`` does.
 
         :param identifier: a phone number or email address, in any accepted form.
         :param method: ``"sms"`` or ``"email"``.
         :param payload: JSON object for the handlers, at most 2 KiB.
+        :param device_token: what :attr:`VerifyResult.device_token` was at an earlier sign-in on
+            the same device, with ``OTP_AUTH_TRUSTED_DEVICES``; any other value is the same as none.
         :raises RequestError: what HTTP answers with an error object.
         """
         state = self._state()
         body = {"identifier": identifier, "method": method, "payload": payload}
-        return flow.initiate(state, **_checked_initiate(state, body))
+        return flow.initiate(state, **_checked_initiate(state, body), device_tokens=[device_token])
 
     def resend(self, session_id: str) -> InitiateResult:
         """Send another code for a pending session, as ``POST /otp/resend`` does.
@@ -195,7 +202,9 @@ class FlaskOtpAuth:
 
 
 def _checked_initiate(state: AppState, body: dict[str, Any]) -> dict[str, Any]:
-    return schemas.load(schemas.initiate_request(state.settings.methods), body)
+    return schemas.load(
+        schemas.initiate_request(state.settings.methods, trusts_devices=False), body
+    )
 
 
 def _connect(app: Flask) -> PyMongo:

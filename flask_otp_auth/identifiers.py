@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
@@ -32,7 +33,7 @@ _EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 
 def normalise(identifier: str, method: Method, region: str | None = None) -> str:
-    """Validate *identifier* and return the one form that is stored, limited and sent to.
+    """Validate *identifier* and return the one form that is stored, looked up and sent to.
 
     :param identifier: what the client sent.
     :param method: ``"sms"`` for a phone number, ``"email"`` for an email address.
@@ -66,6 +67,28 @@ def _e164(number: str, region: str) -> str:
     if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise _invalid_phone()
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def require_region(number: str, regions: Collection[str]) -> None:
+    """Refuse a number that is not assigned in one of *regions*, or that earns its owner money.
+
+    :param number: a normalised phone number.
+    :param regions: ISO 3166-1 codes of the countries that an SMS may go to.
+    :raises InvalidIdentifier: no SMS may go there.
+    """
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:  # a national number, of no country
+        raise _invalid_phone() from None
+    kinds = phonenumbers.PhoneNumberType
+    if (
+        not phonenumbers.is_valid_number(parsed)
+        or phonenumbers.region_code_for_number(parsed) not in regions
+        or phonenumbers.number_type(parsed) in (kinds.PREMIUM_RATE, kinds.SHARED_COST)
+    ):
+        raise _invalid_phone()
 
 
 def normalise_email(address: str) -> str:

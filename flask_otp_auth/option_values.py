@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from limits import RateLimitItem, parse_many
@@ -144,12 +144,27 @@ def region(value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         raise NotAllowedError(f"is a {type(value).__name__}")
+    if value.upper() not in _supported_regions():
+        raise NotAllowedError(f"is {value!r}")
+    return value.upper()
+
+
+def regions(value: Any) -> frozenset[str] | None:
+    """Read a list of country codes that the phonenumbers package knows."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise NotAllowedError(f"is a {type(value).__name__}")
+    if not value:
+        raise NotAllowedError("is empty, which allows no number at all")
+    return frozenset(found for item in value if (found := region(item)))
+
+
+def _supported_regions() -> Collection[str]:
     try:
         import phonenumbers
     except ImportError:
         raise NotAllowedError(
             "needs the phonenumbers package: pip install 'flask-otp-auth[phone]'"
         ) from None
-    if value.upper() not in phonenumbers.SUPPORTED_REGIONS:
-        raise NotAllowedError(f"is {value!r}")
-    return value.upper()
+    return phonenumbers.SUPPORTED_REGIONS

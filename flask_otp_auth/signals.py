@@ -1,7 +1,8 @@
 """Signals that a host can connect to; the sender is the app.
 
 Each receiver gets ``method``, ``identifier`` (masked), ``session_id`` and ``reason``, any of which
-may be ``None``; never a code. What a receiver raises is logged and changes no answer.
+may be ``None``; never a code. Some signals have more, and new ones may come, so a receiver ends its
+parameters with ``**extra``. What a receiver raises is logged and changes no answer.
 """
 
 from __future__ import annotations
@@ -30,16 +31,24 @@ code_verified = _signals.signal("code-verified")
 code_rejected = _signals.signal("code-rejected")
 #: The last try of a session was wrong.
 session_locked = _signals.signal("session-locked")
-#: An identifier gets no new codes for a while (``reason="waiting"``) or any more (``"disabled"``).
+#: An identifier gets no new codes for a while (``reason="waiting"``) or any more (``"disabled"``);
+#: ``bound`` says after how many failures.
 identifier_locked = _signals.signal("identifier-locked")
 #: The failures of an identifier were forgotten on request.
 identifier_unlocked = _signals.signal("identifier-unlocked")
 #: A send was refused; ``reason`` is ``"client"`` or ``"identifier"`` for a send limit,
 #: ``"lockout"`` after too many failures, ``"tries"`` while open sessions hold all that are left.
+#: ``bound`` is the send limit that was reached, such as ``"5 per 15 minute"``.
 rate_limited = _signals.signal("rate-limited")
 
 
-def notify_of(name: str, session: Session, *, reason: str | None = None) -> None:
+#: A code was asked for from a device that has signed in to the account before.
+trusted_device_used = _signals.signal("trusted-device-used")
+
+
+def notify_of(
+    name: str, session: Session, *, reason: str | None = None, bound: str | None = None
+) -> None:
     """Send the signal *name* about a session."""
     notify(
         name,
@@ -47,6 +56,7 @@ def notify_of(name: str, session: Session, *, reason: str | None = None) -> None
         identifier=session.identifier,
         session_id=session.session_id,
         reason=reason,
+        bound=bound,
     )
 
 
@@ -57,6 +67,7 @@ def notify(
     identifier: str | None = None,
     session_id: str | None = None,
     reason: str | None = None,
+    bound: str | None = None,
 ) -> None:
     """Send the signal *name* of the current app, with the identifier masked."""
     signal = globals()[name]
@@ -64,9 +75,12 @@ def notify(
         return
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     masked = None if identifier is None else identifiers.mask(identifier)
+    extra = {"reason": reason}
+    if bound is not None:
+        extra["bound"] = bound
     # One by one, since signal.send() would let a failing receiver keep the signal from the rest.
     for receiver in signal.receivers_for(app):
         try:
-            receiver(app, method=method, identifier=masked, session_id=session_id, reason=reason)
+            receiver(app, method=method, identifier=masked, session_id=session_id, **extra)
         except Exception as error:
             _log.error("a receiver of %s failed: %s", name, describe(error))

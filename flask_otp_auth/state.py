@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from .codes import CodeDigester, derive_key
 from .config import Settings
+from .devices import DeviceTokens
 from .handlers import Handlers
 from .sending.background import BackgroundSender
 from .store.account import AccountRules
@@ -27,6 +28,7 @@ class AppState:
     :param mongo: the PyMongo that all of it is stored through.
     :param indexes: of the collections, made at the first use.
     :param background: runs a sender after the answer, or ``None`` to send before it.
+    :param devices: the tokens of trusted devices, or ``None`` if there are none.
     """
 
     settings: Settings
@@ -38,6 +40,7 @@ class AppState:
     indexes: Indexes
     digester: CodeDigester
     background: BackgroundSender | None
+    devices: DeviceTokens | None
 
 
 def build_state(
@@ -67,6 +70,11 @@ def build_state(
         indexes=Indexes(create_indexes),
         digester=CodeDigester(settings.secret_keys),
         background=BackgroundSender() if settings.send_in_background else None,
+        devices=(
+            DeviceTokens(settings.secret_keys, settings.trusted_devices)
+            if settings.trusted_devices is not None
+            else None
+        ),
     )
 
 

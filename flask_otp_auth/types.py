@@ -41,6 +41,7 @@ class VerifyResult:
     :param status: the outcome; ``token`` and ``user`` are set for ``"success"`` only.
     :param token: the access token.
     :param refresh_token: the refresh token, with ``OTP_AUTH_REFRESH_TOKEN`` only.
+    :param device_token: the token of the device, with ``OTP_AUTH_TRUSTED_DEVICES`` only.
     :param user: what the ``verify_success_handler`` gave as user, else ``{"id": ...}``.
     :param remaining_attempts: tries left, for ``"invalid_code"`` and ``"locked"``.
     :param message: the text for the person who typed the code; ``None`` for ``"success"``.
@@ -52,6 +53,7 @@ class VerifyResult:
     refresh_token: str | None = None
     user: Any = None
     remaining_attempts: int | None = None
+    device_token: str | None = None
 
     def __repr__(self) -> str:
         return f"VerifyResult(status={self.status!r}, remaining_attempts={self.remaining_attempts})"

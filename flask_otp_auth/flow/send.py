@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,6 +16,7 @@ from ..exceptions import (
     TooManyRequests,
     TooManyResends,
 )
+from ..redaction import short
 from ..signals import notify, notify_of
 from ..state import AppState
 from ..store.account import Event
@@ -24,6 +27,8 @@ from ..types import InitiateResult, Method, Payload, Session
 from .accounts import account_of, look_up
 from .dispatch import dispatch
 
+_log = logging.getLogger("flask_otp_auth")
+
 _REFUSALS = {
     Event.LIMITED: "identifier",
     Event.LOCKED: "lockout",
@@ -33,11 +38,16 @@ _REFUSALS = {
 
 
 def initiate(
-    state: AppState, identifier: str, method: Method, payload: Payload | None
+    state: AppState,
+    identifier: str,
+    method: Method,
+    payload: Payload | None,
+    device_tokens: Sequence[object] = (),
 ) -> InitiateResult:
     """Start a session and have its code sent.
 
-    :raises InvalidIdentifier: the identifier has no accepted form.
+    :param device_tokens: what the client sent as proof that it is a trusted device, if anything.
+    :raises InvalidIdentifier: the identifier has no accepted form, or no SMS may go there.
     :raises TooManyRequests: a send limit of the account is used up.
     :raises IdentifierLocked: too many wrong codes in a row.
     :raises SendFailed: the sender failed; the session is over.
@@ -48,21 +58,11 @@ def initiate(
     settings = state.settings
     now = utc_now()
     identifier = identifiers.normalise(identifier, method, settings.default_region)
-    account = state.accounts.key_of(identifiers.account_of(identifier))
-    session = Session(
-        session_id=codes.draw_session_id(),
-        identifier=identifier,
-        method=method,
-        status="pending",
-        attempts=0,
-        max_attempts=settings.max_attempts,
-        created_at=now,
-        expires_at=now + timedelta(seconds=settings.code_ttl),
-        verified_at=None,
-        payload=payload,
-        account=account,
-    )
     fixed = fixed_code(settings.test_identifiers, identifier, now)
+    if settings.phone_regions is not None and method == "sms" and fixed is None:
+        identifiers.require_region(identifier, settings.phone_regions)
+    account = _account_for(state, identifier, device_tokens)
+    session = _new_session(state, identifier, method, payload, account, now)
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code)
     admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
@@ -75,10 +75,13 @@ def initiate(
             expires_at=session.expires_at,
             now=now,
         )
-        _refuse_unless_sent(admission, session, now)
+        _refuse_unless_sent(state, admission, session, now)
         session = replace(session, max_attempts=admission.tries)
         state.sessions.insert(session, digest, settle=admission.settle)
     notify_of("session_initiated", session)
+    if state.accounts.account_and_device(account)[1] is not None:
+        _log.info("trusted device: session=%s", short(session.session_id))
+        notify_of("trusted_device_used", session)
     if fixed is None:
 
         def undo() -> None:
@@ -88,6 +91,39 @@ def initiate(
 
         dispatch(state, session, code, undo=undo, undo_later=None)
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
+
+
+def _account_for(state: AppState, identifier: str, device_tokens: Sequence[object]) -> str:
+    """Return the key of the account document: that of strangers, or of a trusted device."""
+    name = identifiers.account_of(identifier)
+    account = state.accounts.key_of(name)
+    if state.devices is None:
+        return account
+    device = state.devices.read(account, device_tokens)
+    return account if device is None else state.accounts.key_of(name, device)
+
+
+def _new_session(
+    state: AppState,
+    identifier: str,
+    method: Method,
+    payload: Payload | None,
+    account: str,
+    now: datetime,
+) -> Session:
+    return Session(
+        session_id=codes.draw_session_id(),
+        identifier=identifier,
+        method=method,
+        status="pending",
+        attempts=0,
+        max_attempts=state.settings.max_attempts,
+        created_at=now,
+        expires_at=now + timedelta(seconds=state.settings.code_ttl),
+        verified_at=None,
+        payload=payload,
+        account=account,
+    )
 
 
 def resend(state: AppState, session_id: str) -> InitiateResult:
@@ -111,7 +147,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
         digest = state.digester.digest(session_id, code)
         accounts = state.accounts
         admit = accounts.admit_resend if fixed is None else accounts.admit_resend_unlimited
-        _refuse_unless_sent(admit(account, now), session, now)
+        _refuse_unless_sent(state, admit(account, now), session, now)
         extended = state.sessions.add_code(
             session_id, digest, max_resends=settings.max_resends, now=now
         )
@@ -147,14 +183,22 @@ def _resendable(state: AppState, session_id: str) -> Session:
     return session
 
 
-def _refuse_unless_sent(admission: Admission, session: Session, now: datetime) -> None:
+def _refuse_unless_sent(
+    state: AppState, admission: Admission, session: Session, now: datetime
+) -> None:
     """Raise what the account said, unless it let the send through."""
     if admission.event is Event.SENT:
         return
     retry_at = admission.retry_at
     wait = None if retry_at is None else (retry_at - now).total_seconds()
-    reason = _REFUSALS[admission.event]
-    notify("rate_limited", method=session.method, identifier=session.identifier, reason=reason)
-    if admission.event is Event.LIMITED:
-        raise TooManyRequests(retry_after=wait or 1, scope="identifier")
+    is_limited = admission.event is Event.LIMITED
+    notify(
+        "rate_limited",
+        method=session.method,
+        identifier=session.identifier,
+        reason=_REFUSALS[admission.event],
+        bound=str(state.settings.identifier_limits[admission.limit]) if is_limited else None,
+    )
+    if is_limited:
+        raise TooManyRequests(retry_after=wait, scope="identifier")
     raise IdentifierLocked(retry_after=wait)

@@ -65,7 +65,12 @@ def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
         _log.warning(
             "identifier locked: %s %s", identifiers.mask(session.identifier), failure.event
         )
-        notify_of("identifier_locked", session, reason=str(failure.event))
+        notify_of(
+            "identifier_locked",
+            session,
+            reason=str(failure.event),
+            bound=f"{failure.failures} wrong codes in a row",
+        )
     return _rejected(verdict.outcome, session)
 
 
@@ -126,7 +131,11 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
             return _NO_USER
         auth = _sign_in(state, user, session, now)
         return VerifyResult(
-            "success", token=auth.token, refresh_token=auth.refresh_token, user=auth.user
+            "success",
+            token=auth.token,
+            refresh_token=auth.refresh_token,
+            user=auth.user,
+            device_token=_device_token(state, session),
         )
     except Exception as error:
         failure = AuthenticationFailed()
@@ -137,6 +146,13 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
             describe(error, code, session.identifier),
         )
     raise failure
+
+
+def _device_token(state: AppState, session: Session) -> str | None:
+    """Return the token by which the device of a sign-in is trusted from now on."""
+    if state.devices is None:
+        return None
+    return state.devices.issue(*state.accounts.account_and_device(account_of(state, session)))
 
 
 def _sign_in(state: AppState, user: object, session: Session, now: datetime) -> AuthResult:

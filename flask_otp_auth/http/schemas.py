@@ -140,12 +140,18 @@ resend_request = ResendRequest()
 
 
 @cache
-def initiate_request(methods: tuple[Method, ...]) -> Schema:
-    """Return the schema of ``/initiate`` for an application that offers *methods*."""
+def initiate_request(methods: tuple[Method, ...], *, trusts_devices: bool) -> Schema:
+    """Return the schema of ``/initiate`` for an application that offers *methods*.
+
+    :param trusts_devices: whether a body may have a ``deviceToken``; any value of it is taken.
+    """
     method = fields.String(
         required=True, validate=validate.OneOf(methods, error="Must be one of: {choices}.")
     )
-    return InitiateRequest.from_dict({"method": method}, name="InitiateRequest")()
+    members: dict[str, fields.Field[Any]] = {"method": method}
+    if trusts_devices:
+        members["device_token"] = fields.Raw(allow_none=True, data_key="deviceToken")
+    return InitiateRequest.from_dict(members, name="InitiateRequest")()
 
 
 def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,6 +210,8 @@ def dump_verify(result: VerifyResult) -> dict[str, Any]:
         data |= {"token": result.token, "user": result.user}
         if result.refresh_token is not None:
             data["refreshToken"] = result.refresh_token
+        if result.device_token is not None:
+            data["deviceToken"] = result.device_token
         return data
     data["message"] = result.message
     if result.remaining_attempts is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, current_app, request
@@ -15,6 +16,7 @@ from ..redaction import describe
 from ..state import AppState
 from . import schemas
 from .client_limits import limited, require_limiter
+from .device_cookie import device_tokens, set_device_cookie
 from .errors import (
     answer_http_error,
     answer_unexpected_error,
@@ -50,7 +52,11 @@ def register(app: Flask, state: AppState, limiter: Limiter) -> None:
 def initiate() -> Response:
     """Answer ``POST /initiate``."""
     state = _state()
-    body = schemas.load(schemas.initiate_request(state.settings.methods), _body())
+    trusts_devices = state.devices is not None
+    schema = schemas.initiate_request(state.settings.methods, trusts_devices=trusts_devices)
+    body = schemas.load(schema, _body())
+    if trusts_devices:
+        body["device_tokens"] = device_tokens(body.pop("device_token", None))
     result = flow.initiate(state, **body)
     return json_answer(200, {"data": schemas.dump_initiate(result)})
 
@@ -67,6 +73,9 @@ def verify() -> Response:
     state = _state()
     body = schemas.load(schemas.verify_request, _body())
     result = flow.verify(state, body["session_id"], body["code"])
+    device_token = result.device_token
+    if tokens.uses_cookies():
+        result = replace(result, device_token=None)
     try:
         response = json_answer(_STATUS[result.status], {"data": schemas.dump_verify(result)})
     except (TypeError, ValueError, RecursionError) as error:
@@ -75,6 +84,8 @@ def verify() -> Response:
         raise failure from None
     if result.token is not None and not state.handlers.makes_own_tokens and tokens.uses_cookies():
         tokens.set_cookies(response, result.token, result.refresh_token)
+    if device_token is not None and tokens.uses_cookies():
+        set_device_cookie(response, device_token, state)
     return response
 
 

@@ -32,12 +32,14 @@ class Admission:
     :param tries: what the session may have, at most what was asked for.
     :param retry_at: UTC time from which the account may say yes, or ``None`` if no time heals it.
     :param settle: whether a right code has anything to settle with the account.
+    :param limit: the place, among the send limits, of the one that holds for longest.
     """
 
     event: Event
     tries: int
     retry_at: datetime | None
     settle: bool
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,12 @@ class AccountStore:
         key = hmac.digest(self._key, account.encode(), "sha256").hex()
         return key if device is None else f"{key}{_SEPARATOR}{device}"
 
+    @staticmethod
+    def account_and_device(key: str) -> tuple[str, str | None]:
+        """Return the key of the account that a document belongs to, and the id of the device."""
+        account, _, device = key.partition(_SEPARATOR)
+        return account, device or None
+
     def admit(
         self, key: str, session_id: str, *, tries: int, expires_at: datetime, now: datetime
     ) -> Admission:
@@ -141,7 +149,7 @@ class AccountStore:
         return self._admit(key, self._admit_unlimited, {"now": now, "tries": 0})
 
     def _admit(self, key: str, update: list[Stage], ask: Mapping[str, Any]) -> Admission:
-        fields = {"event": True, "granted": True, "retryAt": True, "settle": True}
+        fields = {"event": True, "granted": True, "retryAt": True, "settle": True, "limit": True}
         pipeline = [{"$set": {"ask": ask}}, *update]
         try:
             document = self._upsert(self._new, key, pipeline, fields)
@@ -152,6 +160,7 @@ class AccountStore:
             tries=document["granted"],
             retry_at=document.get("retryAt"),
             settle=document["settle"],
+            limit=document["limit"],
         )
 
     def give_back(self, key: str, sent_at: datetime, session_id: str | None = None) -> None:

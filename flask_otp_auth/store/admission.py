@@ -44,6 +44,7 @@ def admit(rules: AccountRules, sends: Sequence[tuple[int, timedelta]]) -> list[S
         *read(),
         {"$set": {"limitedUntil": {"$max": free_at} if free_at else None, "left": left}},
         {"$set": {"event": event}},
+        {"$set": {"limit": {"$indexOfArray": [free_at, "$limitedUntil"]}}},
         {"$set": {"retryAt": retry_at, "granted": {"$min": ["$ask.tries", "$left"]}}},
         {"$set": _admitted(rules, is_counted=bool(sends))},
         {"$set": {"expireAt": expire_at(rules)}},
