@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, current_app, request
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RouteLimit
 from flask_limiter.util import get_remote_address
+from limits import RateLimitItem
 from limits.storage import MemoryStorage
 
 from ..config import Settings, warn_in_production
@@ -92,15 +93,40 @@ def limited(view: View, limiter: Limiter, settings: Settings) -> View:
     """Return *view* under the rules of ``OTP_AUTH_CLIENT_LIMITS``, all such views in one bucket."""
     if not settings.client_limits:
         return view
-    rules = "; ".join(str(rule) for rule in settings.client_limits)
     key = limiter._key_func
     is_address = key in (get_remote_address, client_key)
-    return limiter.shared_limit(
-        rules,
+    return _ClientRules(
+        limit_provider=_rules,
+        limiter=limiter,
+        key_function=client_key if is_address else _HostKey(key),
         scope=SCOPE,
-        key_func=client_key if is_address else _HostKey(key),
+        shared=True,
         override_defaults=False,
     )(view)
+
+
+def _client_limits() -> tuple[RateLimitItem, ...]:
+    """Return the rules of the current app: one Limiter may serve several."""
+    settings: Settings = current_app.extensions["otp_auth"].settings
+    return settings.client_limits
+
+
+def _rules() -> str:
+    return "; ".join(str(rule) for rule in _client_limits())
+
+
+class _ClientRules(RouteLimit):
+    """What ``Limiter.shared_limit`` returns, with the text of the rules parsed once an app.
+
+    Flask-Limiter 4.1 parses it in each request.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        parsed: dict[tuple[RateLimitItem, ...], list[Any]] = self.__dict__.setdefault("parsed", {})
+        rules = _client_limits()
+        if rules not in parsed:
+            parsed[rules] = list(super().__iter__())
+        return iter(parsed[rules])
 
 
 def require_limiter(app: Flask, limiter: Limiter) -> None:
@@ -200,7 +226,7 @@ def breach_of(limiter: Limiter) -> Breach:
     resets = [limit.window.reset_time for limit in breached]
     ours = [limit for limit in breached if limit.shared and limit.request_args[-1] == SCOPE]
     for limit in ours:
-        for rule in current_app.extensions["otp_auth"].settings.client_limits:
+        for rule in _client_limits():
             window = limiter.limiter.get_window_stats(rule, *limit.request_args)
             if window.remaining < 1:
                 resets.append(window.reset_time)
