@@ -172,9 +172,7 @@ def test_a_token_outlives_a_new_secret_until_the_old_one_is_dropped(
     old, new = SECRET_KEY, "a newer secret key, also over 32 bytes long"
     options = {"guarded": True, "CLIENT_LIMITS": None, "TRUSTED_DEVICES": YEAR}
     token = sign_in(make_world(**options))
-    rotated = make_world(
-        **options, config={"SECRET_KEY": new, "SECRET_KEY_FALLBACKS": [old]}
-    )
+    rotated = make_world(**options, config={"SECRET_KEY": new, "SECRET_KEY_FALLBACKS": [old]})
     ask(rotated)
     clock.shift(31)
 

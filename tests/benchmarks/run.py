@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "examples"))  # the private mongod
 from harness.environment import enter_main  # noqa: E402
 from harness.targets import TARGETS  # noqa: E402
 
-PARTS = ("throughput", "replica-set", "growth", "profile", "startup")
+PARTS = ("throughput", "replica-set", "stored", "growth", "profile", "startup")
 
 
 def arguments() -> argparse.Namespace:

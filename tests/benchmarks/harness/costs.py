@@ -18,7 +18,7 @@ from .throughput import installed
 
 Result = dict[str, Any]
 
-PROFILED = ("floor", "bare", "limits-off", "default")
+PROFILED = ("floor", "bare", "accounts", "default")
 COUNTED_LOGINS = 20
 WARM_UP = 100
 

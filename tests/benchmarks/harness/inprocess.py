@@ -30,8 +30,17 @@ Rules = tuple[tuple[str, tuple[str, ...]], ...]
 
 # Who pays for a sample: the first of these that any frame of the stack belongs to...
 CLAIMS: Rules = (
-    ("limits", ("/flask_otp_auth/limit", "/flask_limiter/", "/limits/", "/redis/")),
-    ("lockout", ("/flask_otp_auth/lockouts",)),
+    (
+        "client limits",
+        (
+            "/flask_otp_auth/http/client_limits",
+            "/flask_otp_auth/store/client_limits",
+            "/flask_limiter/",
+            "/limits/",
+            "/redis/",
+        ),
+    ),
+    ("accounts", ("/flask_otp_auth/store/account", "/flask_otp_auth/store/admission")),
     ("token", ("/flask_otp_auth/tokens", "/flask_jwt_extended/", "/jwt/")),
 )
 # ... or else the innermost frame that belongs to one of these.
@@ -43,9 +52,9 @@ PARTS: Rules = (
     ),
     ("codes and HMAC", ("/flask_otp_auth/codes", "/hmac.py", "/secrets.py")),
     ("JSON", ("/json/", "/flask/json/")),
-    ("schemas", ("/marshmallow/", "/flask_otp_auth/schemas")),
-    ("views", ("/flask_otp_auth/views",)),
-    ("sessions", ("/flask_otp_auth/sessions", "/flask_otp_auth/verdict")),
+    ("schemas", ("/marshmallow/", "/flask_otp_auth/http/schemas")),
+    ("views", ("/flask_otp_auth/http/",)),
+    ("sessions", ("/flask_otp_auth/store/",)),
     ("flow and the rest of ours", ("/flask_otp_auth/",)),
     ("Flask and Werkzeug", ("/flask/", "/werkzeug/", "/flask_pymongo/")),
     ("app", ("/peers/floor/", "/peers/ours/")),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import costs, growth, plots, report, startup, throughput
+from . import costs, growth, plots, report, startup, stored, throughput
 from .environment import ROOT
 from .servers import Services, services
 from .targets import choose
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
         warm_up=max(100, options.logins // 2),
     )
     data = options.data or options.work
-    if set(options.parts) & {"throughput", "growth", "profile"}:
+    if set(options.parts) & {"throughput", "stored", "growth", "profile"}:
         with services(options.work, data) as shared:
             _measure(options, settings, shared, results)
     if "replica-set" in options.parts:
@@ -52,6 +52,8 @@ def _measure(
     if "throughput" in options.parts:
         measured = throughput.measure_all(shared, choose(options.peers), settings)
         results.put("throughput", measured)
+    if "stored" in options.parts:
+        results.put("stored", stored.measure_stored(shared, settings))
     if "growth" in options.parts:
         sizes = [int(size) for size in options.sizes.split(",")]
         results.put("growth", growth.measure_growth(shared, sizes, quick=options.quick))

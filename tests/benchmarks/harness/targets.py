@@ -118,6 +118,18 @@ def _django(module: str, title: str, sessions: str, database: str) -> Target:
     )
 
 
+def _limited_floor(name: str, title: str, uri: str) -> Target:
+    """Return the floor whose verdict is journaled, with the default rules of clients on it."""
+    return Target(
+        f"floor-{name}",
+        f"Floor, verdict journaled, Flask-Limiter in {title}",
+        "floor",
+        "otp-sms",
+        env={"BENCH_JOURNAL": "1", "BENCH_LIMITS": uri},
+        redis=uri == REDIS_URI,
+    )
+
+
 FLOORS = (
     Target("floor", "Floor", "floor", "otp-sms"),
     Target(
@@ -128,15 +140,21 @@ FLOORS = (
         env={"BENCH_JOURNAL": "1"},
     ),
 )
+LIMITED_FLOORS = (
+    _limited_floor("mongodb", "MongoDB", "mongodb"),
+    _limited_floor("redis", "Redis", REDIS_URI),
+    _limited_floor("memory", "memory", "memory://"),
+)
 
 TARGETS = (
     *FLOORS,
+    *LIMITED_FLOORS,
     _ours("ours-bare", "limits and lockout off", LIMITS_OFF, LOCKOUT_OFF),
-    _ours("ours", "limits off", LIMITS_OFF),
-    _ours("ours-email", "limits off, by e-mail", LIMITS_OFF, email=True),
-    _ours("ours-mongodb", "default limits in MongoDB"),
-    _ours("ours-redis", "default limits in Redis", REDIS),
-    _ours("ours-memory", "default limits in memory", MEMORY),
+    _ours("ours", "accounts protected, clients not limited", NO_CLIENT),
+    _ours("ours-email", "the same, by e-mail", NO_CLIENT, email=True),
+    _ours("ours-mongodb", "all defaults, clients counted in MongoDB"),
+    _ours("ours-redis", "all defaults, clients counted in Redis", REDIS),
+    _ours("ours-memory", "all defaults, clients counted in memory", MEMORY),
     _flink("node", "as shipped, 1 process", 1),
     _flink("node-2", "as shipped, 2 processes", 2),
     _flink("node-index", "index added, 1 process", 1, index=True),
@@ -163,20 +181,19 @@ TARGETS = (
     _better_auth("better-auth-2", "2 processes", 2),
 )
 
-# What each safety costs: each row differs from "limits off" or "default" in what its title says.
+# What each safety costs: each row differs from "accounts" or "default" in what its title says.
 VARIANTS = (
     *FLOORS,
     _ours("bare", "limits and lockout off", LIMITS_OFF, LOCKOUT_OFF),
-    _ours("limits-off", "limits off", LIMITS_OFF),
-    _ours("by-email", "limits off, by e-mail", LIMITS_OFF, email=True),
-    _ours("refresh", "limits off, refresh token", LIMITS_OFF, {"OTP_AUTH_REFRESH_TOKEN": True}),
-    _ours("client-limit", "client limit in MongoDB", NO_IDENTIFIER),
-    _ours("identifier-limit", "identifier limit in MongoDB", NO_CLIENT),
-    _ours("default", "default limits in MongoDB"),
-    _ours("default-redis", "default limits in Redis", REDIS),
-    _ours("client-memory", "client limit in memory", NO_IDENTIFIER, MEMORY),
-    _ours("identifier-memory", "identifier limit in memory", NO_CLIENT, MEMORY),
-    _ours("default-memory", "default limits in memory", MEMORY),
+    _ours("lockout", "lockout alone", LIMITS_OFF),
+    _ours("accounts", "accounts protected", NO_CLIENT),
+    _ours("by-email", "accounts protected, by e-mail", NO_CLIENT, email=True),
+    _ours(
+        "refresh", "accounts protected, refresh token", NO_CLIENT, {"OTP_AUTH_REFRESH_TOKEN": True}
+    ),
+    _ours("default", "all defaults, clients counted in MongoDB"),
+    _ours("default-redis", "all defaults, clients counted in Redis", REDIS),
+    _ours("default-memory", "all defaults, clients counted in memory", MEMORY),
 )
 
 

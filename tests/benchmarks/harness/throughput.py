@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -73,8 +74,20 @@ def installed(services: Services, targets: list[Target]) -> tuple[list[Target], 
     return ready, skipped
 
 
-def measure(services: Services, target: Target, settings: Settings) -> Run:
-    """Start *target* on an empty database, warm it up and measure one run."""
+def measure(
+    services: Services,
+    target: Target,
+    settings: Settings,
+    stock: Callable[[Running], None] = lambda app: None,
+) -> Run:
+    """Start *target* on an empty database, warm it up and measure one run.
+
+    Args:
+        services: What it runs on.
+        target: The row.
+        settings: How much is measured.
+        stock: Puts sessions into the database before the run.
+    """
     prepare(services, target, settings.users)
     with running(services, target) as app:
         warm_up = Plan(
@@ -82,6 +95,7 @@ def measure(services: Services, target: Target, settings: Settings) -> Run:
         )
         checked(target, send(warm_up))
         forget_sessions(services, target)
+        stock(app)
         plan = Plan(
             app.port,
             target.dialect,

@@ -1,8 +1,8 @@
 """Floor: a hand-written Flask app that does only the irreducible work for the same answers.
 
 One insert for initiate, one find_one_and_update for verify, an HMAC in each, one HS256 token.
-It checks no body, no identifier, no limit and no lock: nobody should use it. It is what the
-extension is measured against.
+It checks no body, no identifier, no account and no lock: nobody should use it. It is what the
+extension is measured against. With BENCH_LIMITS clients are limited by Flask-Limiter.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import os
 import secrets
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
 from flask import Flask, Response, g, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 from pymongo import MongoClient, ReturnDocument, WriteConcern
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -42,7 +45,25 @@ def digest(session_id: str, code: str) -> bytes:
     return hmac.digest(KEY, f"{session_id}:{code}".encode(), "sha256")
 
 
+def limited(view: Callable[[], Any]) -> Callable[[], Any]:
+    """Put the default rules of clients on a view as a user of Flask-Limiter would, if asked."""
+    store = os.environ.get("BENCH_LIMITS")
+    if not store:
+        return view
+    uri = os.environ["BENCH_MONGO_URI"] if store == "mongodb" else store
+    options = {"database_name": "bench_floor_limits"} if store == "mongodb" else {}
+    limiter = Limiter(
+        get_remote_address,
+        app=app,
+        storage_uri=uri,
+        storage_options=options,
+        strategy="moving-window",
+    )
+    return limiter.limit("10 per 15 minutes; 100 per day", override_defaults=False)(view)
+
+
 @app.post("/otp/initiate")
+@limited
 def initiate() -> dict[str, Any]:
     """Store a session and hand its code to the load client."""
     body = request.get_json()
