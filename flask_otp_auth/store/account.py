@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from .expressions import INTEGER, Expression, Stage, has_type, is_list_of, where
+from .expressions import Expression, Stage, has_type, is_list_of, where
 
 #: The longest wait between two codes after failures.
 LONGEST_WAIT = timedelta(seconds=900)
 #: The failures of a damaged document: above every bound, so that it stays locked.
 DAMAGED = 2**31 - 1
-#: A clock that is ahead by more than this must not keep tries reserved for longer.
+#: A reservation beyond this comes from a clock that is ahead, and does not count.
 LONGEST_RESERVATION = timedelta(hours=2)
 # For servers whose clocks differ: a document outlives by this much what it holds.
 _SKEW = timedelta(minutes=1)
@@ -54,6 +54,11 @@ class AccountRules:
     step: int
 
     @property
+    def are_off(self) -> bool:
+        """Whether there is nothing that an account could be refused for."""
+        return not self.sends and not self.counts_failures
+
+    @property
     def counts_failures(self) -> bool:
         """Whether wrong codes have any consequence for the account."""
         return self.lockout_threshold is not None or self.disable_after is not None
@@ -75,19 +80,15 @@ def earlier(moment: Expression, by: timedelta) -> Expression:
 
 
 def is_sound() -> Expression:
-    """Return whether every field is of the type that the rules below expect."""
-    reservation = {
-        "$and": [
-            has_type("$$this.until", "date"),
-            has_type("$$this.tries", *INTEGER),
-            {"$gte": ["$$this.tries", 0]},
-        ]
-    }
+    """Return whether every field is of the type that the rules expect."""
+    failures = {"$ifNull": ["$failures", 0]}
     is_date = has_type("$$this", "date")
+    reservation = {"$and": [has_type("$$this.until", "date"), {"$gte": ["$$this.tries", 0]}]}
     return {
         "$and": [
-            has_type("$failures", "missing", *INTEGER),
-            {"$gte": [{"$ifNull": ["$failures", 0]}, 0]},
+            # Only a number lies between two numbers.
+            {"$gte": [failures, 0]},
+            {"$lte": [failures, DAMAGED]},
             has_type("$lockedUntil", "missing", "date"),
             has_type("$clearedAt", "missing", "date"),
             is_list_of("$sends", is_date),
@@ -100,40 +101,29 @@ def is_sound() -> Expression:
 def read() -> list[Stage]:
     """Return the stages that bring a document, or none, into the form that the others work on.
 
-    A time in the future comes from a clock that is ahead, and counts as now; what has lapsed is
-    dropped. A damaged document becomes one that is disabled.
+    What has lapsed is dropped. A send in the future comes from a clock that is ahead, and counts as
+    now; a lock in the future is no longer than the longest one. A damaged document becomes one that
+    is disabled. ``$$now`` is the UTC time of the request.
     """
-    now = "$ask.now"
-    lapses = {"$min": ["$$this.until", later(now, LONGEST_RESERVATION)]}
-    reservations = {
-        "$map": {
-            "input": {"$ifNull": ["$open", []]},
-            "in": {"$mergeObjects": ["$$this", {"until": lapses}]},
-        }
+    sends = {"$map": {"input": {"$ifNull": ["$sends", []]}, "in": {"$min": ["$$this", "$$now"]}}}
+    is_open = {
+        "$and": [
+            {"$gt": ["$$this.until", "$$now"]},
+            {"$lt": ["$$this.until", later("$$now", LONGEST_RESERVATION)]},
+        ]
     }
-    sends = {"$map": {"input": {"$ifNull": ["$sends", []]}, "in": {"$min": ["$$this", now]}}}
-    locked_until = {"$min": ["$lockedUntil", later(now, LONGEST_WAIT)]}
-
-    def if_sound(value: Expression, otherwise: Expression) -> Expression:
-        return {"$cond": ["$sound", value, otherwise]}
-
+    locked_until = {"$min": ["$lockedUntil", later("$$now", LONGEST_WAIT)]}
+    damaged = {"_id": "$_id", "failures": DAMAGED}
     return [
-        {"$set": {"sound": is_sound()}},
+        {"$replaceWith": {"$cond": [is_sound(), "$$ROOT", damaged]}},
         {
             "$set": {
-                "failures": if_sound({"$ifNull": ["$failures", 0]}, DAMAGED),
-                "failedAt": if_sound({"$ifNull": ["$failedAt", []]}, []),
-                "sends": if_sound(sends, []),
-                "open": if_sound(where(reservations, {"$gt": ["$$this.until", now]}), []),
+                "failures": {"$ifNull": ["$failures", 0]},
+                "sends": sends,
+                "open": where({"$ifNull": ["$open", []]}, is_open),
                 "lockedUntil": {
-                    "$cond": [
-                        {"$and": ["$sound", {"$gt": ["$lockedUntil", now]}]},
-                        locked_until,
-                        "$$REMOVE",
-                    ]
+                    "$cond": [{"$gt": ["$lockedUntil", "$$now"]}, locked_until, "$$REMOVE"]
                 },
-                "clearedAt": if_sound("$clearedAt", "$$REMOVE"),
-                "sound": "$$REMOVE",
             }
         },
     ]
@@ -147,10 +137,6 @@ def bound(rules: AccountRules) -> int:
 def expire_at(rules: AccountRules) -> Expression:
     """Return when the TTL index may delete a document: not while failures or a lock stand in it."""
     longest = max((window for _, window in rules.sends), default=timedelta())
-    held = [
-        later({"$arrayElemAt": ["$sends", 0]}, longest),
-        {"$max": "$open.until"},
-        "$ask.now",
-    ]
-    waits = {"$or": [{"$gt": ["$failures", 0]}, has_type("$lockedUntil", "date")]}
-    return {"$cond": [waits, "$$REMOVE", later({"$max": held}, _SKEW)]}
+    held = [later({"$first": "$sends"}, longest), {"$max": "$open.until"}, "$$now"]
+    stays = {"$or": [{"$gt": ["$failures", 0]}, {"$gt": ["$lockedUntil", "$$now"]}]}
+    return {"$cond": [stays, "$$REMOVE", later({"$max": held}, _SKEW)]}

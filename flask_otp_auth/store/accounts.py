@@ -6,9 +6,10 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from pymongo import ReturnDocument
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -130,37 +131,35 @@ class AccountStore:
         :param expires_at: when the session's code expires, UTC.
         :param now: UTC time of the request.
         """
-        ask = _reservation(session_id, tries, expires_at, now)
-        return self._admit(key, self._admit_limited, ask)
+        about = _reservation(session_id, tries, expires_at, now)
+        return self._admit(key, self._admit_limited, about)
 
     def admit_unlimited(
         self, key: str, session_id: str, *, tries: int, expires_at: datetime, now: datetime
     ) -> Admission:
         """Do the same for a code that no send limit is about, since it is not sent."""
-        ask = _reservation(session_id, tries, expires_at, now)
-        return self._admit(key, self._admit_unlimited, ask)
+        about = _reservation(session_id, tries, expires_at, now)
+        return self._admit(key, self._admit_unlimited, about)
 
     def admit_resend(self, key: str, now: datetime) -> Admission:
         """Count one more send for a session whose tries are reserved, or refuse it."""
-        return self._admit(key, self._admit_limited, {"now": now, "tries": 0})
+        return self._admit(key, self._admit_limited, _no_reservation(now))
 
     def admit_resend_unlimited(self, key: str, now: datetime) -> Admission:
         """Do the same for a code that no send limit is about, since it is not sent."""
-        return self._admit(key, self._admit_unlimited, {"now": now, "tries": 0})
+        return self._admit(key, self._admit_unlimited, _no_reservation(now))
 
-    def _admit(self, key: str, update: list[Stage], ask: Mapping[str, Any]) -> Admission:
+    def _admit(self, key: str, update: list[Stage], about: Mapping[str, Any]) -> Admission:
         fields = {"event": True, "granted": True, "retryAt": True, "settle": True, "limit": True}
-        pipeline = [{"$set": {"ask": ask}}, *update]
-        try:
-            document = self._upsert(self._new, key, pipeline, fields)
-        except DuplicateKeyError:  # another request made the document at that moment
-            document = self._upsert(self._new, key, pipeline, fields)
+        if self.rules.are_off:
+            return Admission(Event.SENT, about["tries"], None, settle=False, limit=-1)
+        document = _upsert(self._new, key, update, about, fields)
         return Admission(
             event=Event(document["event"]),
             tries=document["granted"],
             retry_at=document.get("retryAt"),
             settle=document["settle"],
-            limit=document["limit"],
+            limit=document.get("limit", -1),
         )
 
     def give_back(self, key: str, sent_at: datetime, session_id: str | None = None) -> None:
@@ -169,8 +168,8 @@ class AccountStore:
         :param sent_at: the time that it was admitted at.
         :param session_id: the session whose tries were reserved for it, if there were any.
         """
-        ask = {"now": sent_at, "session": session_id}
-        self._new.update_one({"_id": key}, [{"$set": {"ask": ask}}, *self._give_back])
+        about = {"sentAt": sent_at, "session": session_id}
+        self._new.update_one({"_id": key}, self._give_back, let=about)
 
     def record_failure(
         self, key: str, session_id: str, *, judged_at: datetime, now: datetime
@@ -180,13 +179,9 @@ class AccountStore:
         :param judged_at: the time of its verdict, by the database's clock.
         :param now: UTC time of the request.
         """
-        ask = {"now": now, "session": session_id, "judgedAt": judged_at}
-        pipeline = [{"$set": {"ask": ask}}, *self._fail]
+        about = {"now": now, "session": session_id, "judgedAt": judged_at}
         fields = {"event": True, "failures": True, "open.session": True}
-        try:
-            document = self._upsert(self._collection, key, pipeline, fields)
-        except DuplicateKeyError:
-            document = self._upsert(self._collection, key, pipeline, fields)
+        document = _upsert(self._collection, key, self._fail, about, fields)
         sessions = [reservation["session"] for reservation in document["open"]]
         return Failure(Event(document["event"]), document["failures"], sessions)
 
@@ -196,8 +191,8 @@ class AccountStore:
         :param judged_at: the time of the right code's verdict, by the database's clock.
         :param now: UTC time of the request.
         """
-        ask = {"now": now, "session": session_id, "judgedAt": judged_at}
-        self._new.update_one({"_id": key}, [{"$set": {"ask": ask}}, *self._settle])
+        about = {"now": now, "session": session_id, "judgedAt": judged_at}
+        self._new.update_one({"_id": key}, self._settle, let=about)
 
     def unlock(self, key: str, now: datetime) -> bool:
         """Forget failures and sends of an account and of all its devices.
@@ -212,8 +207,7 @@ class AccountStore:
             ]
         }
         unlocked = self._collection.update_many(
-            {**_with_devices(key), **dirty},
-            [{"$set": {"ask": {"now": now}}}, *self._unlock],
+            {**_with_devices(key), **dirty}, self._unlock, let={"now": now}
         )
         return unlocked.matched_count > 0
 
@@ -226,18 +220,30 @@ class AccountStore:
         """Make the index that deletes what no rule looks at any more."""
         self._collection.create_index("expireAt", expireAfterSeconds=0)
 
-    @staticmethod
-    def _upsert(
-        collection: Any, key: str, pipeline: list[Stage], fields: Mapping[str, bool]
-    ) -> Document:
-        document: Document = collection.find_one_and_update(
+
+def _upsert(
+    collection: Collection[Document],
+    key: str,
+    update: list[Stage],
+    about: Mapping[str, Any],
+    fields: Mapping[str, bool],
+) -> Document:
+    """Run an update on a document, or on none, and return what it decided."""
+
+    def run() -> Document | None:
+        return collection.find_one_and_update(
             {"_id": key},
-            pipeline,
+            update,
             projection=fields,
             upsert=True,
             return_document=ReturnDocument.AFTER,
+            let=about,
         )
-        return document
+
+    try:
+        return cast(Document, run())
+    except DuplicateKeyError:  # another request made the document at that moment
+        return cast(Document, run())
 
 
 def _reservation(
@@ -249,6 +255,10 @@ def _reservation(
         "tries": tries,
         "until": expires_at + RESERVATION_OUTLIVES_SESSION,
     }
+
+
+def _no_reservation(now: datetime) -> dict[str, Any]:
+    return {"now": now, "session": None, "tries": 0, "until": None}
 
 
 def _with_devices(key: str) -> dict[str, Any]:

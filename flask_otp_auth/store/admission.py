@@ -15,66 +15,63 @@ MOST_OPEN = 1000
 def admit(rules: AccountRules, sends: Sequence[tuple[int, timedelta]]) -> list[Stage]:
     """Return the stages that admit a send, with the tries of its session, or say why not.
 
+    They are about ``$$now``, and ``$$session``, which asks for ``$$tries`` until ``$$until``; a
+    resend asks for none.
+
     :param sends: the limits that this send is under.
     """
-    now = "$ask.now"
     # Past the end of the list there is nothing, and adding to nothing gives null, which $max skips.
     free_at = [later({"$arrayElemAt": ["$sends", n - 1]}, window) for n, window in sends]
     left = {"$subtract": [bound(rules), {"$add": ["$failures", {"$sum": "$open.tries"}]}]}
     no_tries = {
         "$and": [
-            {"$gt": ["$ask.tries", 0]},
+            {"$gt": ["$$tries", 0]},
             {"$or": [{"$lt": ["$left", 1]}, {"$gte": [{"$size": "$open"}, MOST_OPEN]}]},
         ]
     }
     event = switch(
         ({"$gte": ["$failures", bound(rules)]}, Event.DISABLED.value),
-        ({"$gt": ["$lockedUntil", now]}, Event.LOCKED.value),
-        ({"$gt": ["$limitedUntil", now]}, Event.LIMITED.value),
+        ({"$gt": ["$lockedUntil", "$$now"]}, Event.LOCKED.value),
+        ({"$gt": [{"$max": "$freeAt"}, "$$now"]}, Event.LIMITED.value),
         (no_tries, Event.RESERVED.value),
         default=Event.SENT.value,
     )
-    waited = {"$max": ["$lockedUntil", "$limitedUntil"]}
-    retry_at = switch(
-        ({"$in": ["$event", [Event.SENT.value, Event.DISABLED.value]]}, "$$REMOVE"),
-        ({"$eq": ["$event", Event.RESERVED.value]}, {"$min": "$open.until"}),
-        default=waited,
-    )
     return [
         *read(),
-        {"$set": {"limitedUntil": {"$max": free_at} if free_at else None, "left": left}},
+        {"$set": {"freeAt": free_at, "left": left}},
         {"$set": {"event": event}},
-        {"$set": {"limit": {"$indexOfArray": [free_at, "$limitedUntil"]}}},
-        {"$set": {"retryAt": retry_at, "granted": {"$min": ["$ask.tries", "$left"]}}},
-        {"$set": _admitted(rules, is_counted=bool(sends))},
-        {"$set": {"expireAt": expire_at(rules)}},
-        {"$unset": ["ask", "left", "limitedUntil"]},
+        {"$set": _decided(rules, is_limited=bool(sends))},
+        {"$set": {"expireAt": expire_at(rules), "left": "$$REMOVE", "freeAt": "$$REMOVE"}},
     ]
 
 
-def _admitted(rules: AccountRules, *, is_counted: bool) -> Stage:
-    """Return the fields that an admitted send changes."""
+def _decided(rules: AccountRules, *, is_limited: bool) -> Stage:
+    """Return the fields that follow from the event."""
     is_sent = {"$eq": ["$event", Event.SENT.value]}
-    reservation = {
-        "session": "$ask.session",
-        "tries": "$granted",
-        "until": "$ask.until",
-    }
-    reserves = {"$and": [is_sent, {"$gt": ["$ask.tries", 0]}, rules.counts_failures]}
-    reserved = {"$add": [{"$sum": "$open.tries"}, "$granted"]}
+    granted = {"$min": ["$$tries", "$left"]}
+    reservation = {"session": "$$session", "tries": granted, "until": "$$until"}
+    reserves = {"$and": [is_sent, {"$gt": ["$$tries", 0]}]} if rules.counts_failures else False
     fields = {
+        "granted": granted,
         "open": {"$cond": [reserves, {"$concatArrays": ["$open", [reservation]]}, "$open"]},
+        "retryAt": switch(
+            (is_sent, "$$REMOVE"),
+            ({"$eq": ["$event", Event.DISABLED.value]}, "$$REMOVE"),
+            ({"$eq": ["$event", Event.RESERVED.value]}, {"$min": "$open.until"}),
+            default={"$max": ["$lockedUntil", {"$max": "$freeAt"}]},
+        ),
         # With half of the tries reserved, a right code has to give those of its session back.
         "settle": {
             "$or": [
                 {"$gt": ["$failures", 0]},
-                {"$gt": [reserved, bound(rules) // 2]},
+                {"$lt": ["$left", bound(rules) // 2 + 1]},
                 {"$gte": [{"$size": "$open"}, MOST_OPEN // 2]},
             ]
         },
     }
-    if is_counted:
+    if is_limited:
         most = max(n for n, _ in rules.sends)
-        newest = {"$slice": [{"$concatArrays": [["$ask.now"], "$sends"]}, most]}
+        newest = {"$slice": [{"$concatArrays": [["$$now"], "$sends"]}, most]}
         fields["sends"] = {"$cond": [is_sent, newest, "$sends"]}
+        fields["limit"] = {"$indexOfArray": ["$freeAt", {"$max": "$freeAt"}]}
     return fields

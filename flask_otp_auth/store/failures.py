@@ -29,15 +29,18 @@ _FAILED_AT_KEPT = timedelta(minutes=1)
 def fail(rules: AccountRules) -> list[Stage]:
     """Return the stages that move one try of a session from reserved to failed.
 
-    A failure that was judged before the right code that cleared the account last is not counted,
-    whichever of the two arrives here first.
+    They are about ``$$session``, whose guess was judged at ``$$judgedAt``. A failure that was
+    judged before the right code that cleared the account last is not counted, whichever of the two
+    arrives here first.
     """
-    counts = {"$not": [{"$lt": ["$ask.judgedAt", "$clearedAt"]}]}
+    counts = {"$not": [{"$lt": ["$$judgedAt", "$clearedAt"]}]}
     one_less = {"$max": [0, {"$subtract": ["$$this.tries", 1]}]}
-    tries = {"$cond": [{"$eq": ["$$this.session", "$ask.session"]}, one_less, "$$this.tries"]}
+    tries = {"$cond": [{"$eq": ["$$this.session", "$$session"]}, one_less, "$$this.tries"]}
     moved = {"$map": {"input": "$open", "in": {"$mergeObjects": ["$$this", {"tries": tries}]}}}
-    recent = where("$failedAt", {"$gt": ["$$this", earlier("$ask.judgedAt", _FAILED_AT_KEPT)]})
-    failed_at = {"$slice": [{"$concatArrays": [["$ask.judgedAt"], recent]}, _MOST_FAILED_AT]}
+    recent = where(
+        {"$ifNull": ["$failedAt", []]}, {"$gt": ["$$this", earlier("$$judgedAt", _FAILED_AT_KEPT)]}
+    )
+    failed_at = {"$slice": [{"$concatArrays": [["$$judgedAt"], recent]}, _MOST_FAILED_AT]}
     over = {"$subtract": ["$failures", rules.lockout_threshold or 0]}
     begins = rules.lockout_threshold is not None and {
         "$and": [{"$gte": [over, 0]}, {"$eq": [{"$mod": [over, rules.step]}, 0]}]
@@ -49,7 +52,7 @@ def fail(rules: AccountRules) -> list[Stage]:
         default=Event.FAILED.value,
     )
     is_waiting = {"$eq": ["$event", Event.WAITING.value]}
-    until = {"$add": ["$ask.now", _wait({"$divide": [over, rules.step]})]}
+    until = {"$add": ["$$now", _wait({"$divide": [over, rules.step]})]}
     return [
         *read(),
         {"$set": {"counts": counts, "open": where(moved, {"$gt": ["$$this.tries", 0]})}},
@@ -73,8 +76,7 @@ def fail(rules: AccountRules) -> list[Stage]:
                 }
             }
         },
-        {"$set": {"expireAt": expire_at(rules)}},
-        {"$unset": ["ask", "counts", "retryAt"]},
+        {"$set": {"expireAt": expire_at(rules), "counts": "$$REMOVE", "retryAt": "$$REMOVE"}},
     ]
 
 
@@ -91,7 +93,7 @@ def settle(rules: AccountRules) -> list[Stage]:
     The tries of its session are given back. What was judged at the same moment or later still
     counts, so that no wrong code is lost in a race.
     """
-    after = where("$failedAt", {"$gte": ["$$this", "$ask.judgedAt"]})
+    after = where({"$ifNull": ["$failedAt", []]}, {"$gte": ["$$this", "$$judgedAt"]})
     is_damaged = {"$gte": ["$failures", DAMAGED]}
     is_over = {"$lt": ["$failures", rules.lockout_threshold or 1]}
     return [
@@ -100,8 +102,8 @@ def settle(rules: AccountRules) -> list[Stage]:
             "$set": {
                 "failures": {"$cond": [is_damaged, DAMAGED, {"$size": after}]},
                 "failedAt": after,
-                "clearedAt": {"$max": ["$clearedAt", "$ask.judgedAt"]},
-                "open": where("$open", {"$ne": ["$$this.session", "$ask.session"]}),
+                "clearedAt": {"$max": ["$clearedAt", "$$judgedAt"]},
+                "open": where("$open", {"$ne": ["$$this.session", "$$session"]}),
             }
         },
         {
@@ -111,8 +113,7 @@ def settle(rules: AccountRules) -> list[Stage]:
                 }
             }
         },
-        {"$set": {"expireAt": expire_at(rules)}},
-        {"$unset": ["ask", "event", "retryAt"]},
+        {"$set": {"expireAt": expire_at(rules), "event": "$$REMOVE", "retryAt": "$$REMOVE"}},
     ]
 
 
@@ -121,16 +122,16 @@ def give_back() -> list[Stage]:
     sends = {"$cond": [{"$isArray": ["$sends"]}, "$sends", []]}
     others = where({"$range": [0, {"$size": sends}]}, {"$ne": ["$$this", "$place"]})
     kept = {"$map": {"input": others, "in": {"$arrayElemAt": [sends, "$$this"]}}}
-    reservations = where("$open", {"$ne": ["$$this.session", "$ask.session"]})
+    reservations = where("$open", {"$ne": ["$$this.session", "$$session"]})
     return [
-        {"$set": {"place": {"$indexOfArray": [sends, "$ask.now"]}}},
+        {"$set": {"place": {"$indexOfArray": [sends, "$$sentAt"]}}},
         {
             "$set": {
                 "sends": {"$cond": [{"$isArray": ["$sends"]}, kept, "$sends"]},
                 "open": {"$cond": [{"$isArray": ["$open"]}, reservations, "$open"]},
             }
         },
-        {"$unset": ["ask", "place"]},
+        {"$unset": "place"},
     ]
 
 
@@ -145,8 +146,8 @@ def unlock() -> list[Stage]:
                 "failures": 0,
                 "sends": [],
                 "failedAt": [],
-                "expireAt": later("$ask.now", LONGEST_RESERVATION),
+                "expireAt": later("$$now", LONGEST_RESERVATION),
             }
         },
-        {"$unset": ["ask", "sound", "lockedUntil", "event", "retryAt"]},
+        {"$unset": ["sound", "lockedUntil", "event", "retryAt"]},
     ]
