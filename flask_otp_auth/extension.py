@@ -86,7 +86,9 @@ class FlaskOtpAuth:
             state = build_state(settings, self._handlers, mongo, database_of(mongo))
             tokens.ensure_manager(app)
             if settings.register_routes:
-                views.register(app, state, limiter_for(app, limiter, state))
+                # Without rules no Limiter is made, which would look at each request of the host.
+                chosen = limiter_for(app, limiter, state) if settings.client_limits else None
+                views.register(app, state, chosen)
         except ConfigurationError:
             if is_ours and mongo.cx is not None:
                 mongo.cx.close()

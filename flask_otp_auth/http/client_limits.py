@@ -89,10 +89,8 @@ def limiter_for(app: Flask, limiter: Limiter | None, state: AppState) -> Limiter
     return limiter or _own_limiter(app, state)
 
 
-def limited(view: View, limiter: Limiter, settings: Settings) -> View:
+def limited(view: View, limiter: Limiter) -> View:
     """Return *view* under the rules of ``OTP_AUTH_CLIENT_LIMITS``, all such views in one bucket."""
-    if not settings.client_limits:
-        return view
     key = limiter._key_func
     is_address = key in (get_remote_address, client_key)
     return _ClientRules(

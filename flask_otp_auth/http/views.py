@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, current_app, request
@@ -31,16 +32,18 @@ BODY_MAX = 16 * 1024
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
 
 
-def register(app: Flask, state: AppState, limiter: Limiter) -> None:
-    """Put the endpoints on *app*; a blueprint of its own, since Flask locks it after its use."""
+def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
+    """Put the endpoints on *app*, in a blueprint of its own, since Flask locks it after its use.
+
+    :param limiter: has the limits of clients attached, or ``None`` if they are off.
+    """
     blueprint = Blueprint("otp_auth", __name__, url_prefix=state.settings.url_prefix)
     blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
     for path, view in (("/initiate", initiate), ("/resend", resend)):
-        blueprint.add_url_rule(
-            path, view_func=limited(view, limiter, state.settings), methods=["POST"]
-        )
-    if state.settings.client_limits and limiter not in app.extensions.get("limiter", ()):
-        blueprint.before_request(lambda: require_limiter(app, limiter))
+        view_func = view if limiter is None else limited(view, limiter)
+        blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])
+    if limiter is not None and limiter not in app.extensions.get("limiter", ()):
+        blueprint.before_request(partial(require_limiter, app, limiter))
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(Exception, answer_unexpected_error)
     blueprint.after_request(harden)
