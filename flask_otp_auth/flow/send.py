@@ -147,7 +147,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
         digest = state.digester.digest(session_id, code)
         accounts = state.accounts
         admit = accounts.admit_resend if fixed is None else accounts.admit_resend_unlimited
-        _refuse_unless_sent(state, admit(account, now), session, now)
+        _refuse_unless_sent(state, admit(account, now), session, now, stored=session_id)
         extended = state.sessions.add_code(
             session_id, digest, max_resends=settings.max_resends, now=now
         )
@@ -184,9 +184,17 @@ def _resendable(state: AppState, session_id: str) -> Session:
 
 
 def _refuse_unless_sent(
-    state: AppState, admission: Admission, session: Session, now: datetime
+    state: AppState,
+    admission: Admission,
+    session: Session,
+    now: datetime,
+    *,
+    stored: str | None = None,
 ) -> None:
-    """Raise what the account said, unless it let the send through."""
+    """Raise what the account said, unless it let the send through.
+
+    :param stored: the id of the session, if there is one that can be looked up.
+    """
     if admission.event is Event.SENT:
         return
     retry_at = admission.retry_at
@@ -196,6 +204,7 @@ def _refuse_unless_sent(
         "rate_limited",
         method=session.method,
         identifier=session.identifier,
+        session_id=stored,
         reason=_REFUSALS[admission.event],
         bound=str(state.settings.identifier_limits[admission.limit]) if is_limited else None,
     )
