@@ -33,8 +33,8 @@ UNGUARDED = dict.fromkeys(
 )
 # After the clock of any server, whose TTL index would clean up under a test otherwise.
 NOW = datetime(2050, 1, 2, 12, 30, 0, tzinfo=UTC)
-# The documents of lockouts, which lie among those of the send limits.
-LOCKOUTS = {"_id": {"$regex": "^lockout:"}}
+# The documents of accounts with wrong codes in a row.
+FAILED = {"failures": {"$gt": 0}}
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +91,10 @@ class World:
     def sessions(self) -> Collection[dict[str, Any]]:
         assert self.mongo.db is not None
         return self.mongo.db[self.app.config.get("OTP_AUTH_COLLECTION", "otp_sessions")]
+
+    @property
+    def accounts(self) -> Collection[dict[str, Any]]:
+        return self.sessions.database[f"{self.sessions.name}.accounts"]
 
     def initiate(self, identifier: str = "+46701234567", method: str = "sms", **body: Any) -> str:
         """Start a session over HTTP and return its id."""

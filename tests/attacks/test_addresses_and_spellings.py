@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import LOCKOUTS, MakeWorld, World
+from conftest import FAILED, MakeWorld, World
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 PER_CLIENT = 10
@@ -208,7 +208,7 @@ def test_an_account_is_not_guessed_longer_by_spelling_its_name_in_many_ways(
     ]
 
     assert {answer.json["error"]["code"] for answer in refused} == {"identifierLocked"}
-    assert world.mongo.db["otp_sessions.limits"].count_documents(LOCKOUTS) == 1
+    assert world.accounts.count_documents(FAILED) == 1
 
 
 def test_python_calls_and_http_share_the_sends_of_a_phone(guarded: World) -> None:
@@ -218,12 +218,12 @@ def test_python_calls_and_http_share_the_sends_of_a_phone(guarded: World) -> Non
     with guarded.app.app_context(), pytest.raises(TooManyRequests) as refused:
         guarded.otp.initiate("0046 70 123 45 67", "sms")
 
-    assert refused.value.retry_after == 31
+    assert refused.value.retry_after == 30
     assert refused.value.scope == "identifier"
     assert len(guarded.outbox) == 1
 
 
-def test_neither_address_nor_identifier_can_be_read_in_the_collection_of_the_limits(
+def test_no_identifier_can_be_read_in_the_collection_of_the_accounts(
     guarded: World,
 ) -> None:
     guarded.client.post(
@@ -232,7 +232,8 @@ def test_neither_address_nor_identifier_can_be_read_in_the_collection_of_the_lim
         environ_base={"REMOTE_ADDR": "192.0.2.77"},
     )
 
-    counted = str(list(guarded.mongo.db["otp_sessions.limits"].find()))
-    assert "sent" in counted
+    counted = str(list(guarded.accounts.find()))
+    assert "sends" in counted
     assert "victim" not in counted
+    assert "example" not in counted
     assert "192.0.2" not in counted

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from bson import Binary, Decimal128, Int64
-from conftest import LOCKOUTS, NOW, MakeWorld, World
+from conftest import FAILED, NOW, MakeWorld, World
 
 NUMBER = "+46701234567"
 OTHER = "+46707654321"
@@ -31,7 +31,7 @@ def fail(world: World, session_id: str, times: int = 3) -> None:
 
 
 def failures(world: World) -> int:
-    found = world.mongo.db["otp_sessions.limits"].find_one(LOCKOUTS)
+    found = world.accounts.find_one(FAILED)
     return 0 if found is None else found["failures"]
 
 
@@ -177,7 +177,7 @@ def test_the_owner_signs_in_with_a_session_of_before_the_lock_and_ends_the_lock_
 def disable(world: World) -> None:
     session_id = world.initiate()
     fail(world, session_id, 1)
-    world.mongo.db["otp_sessions.limits"].update_one(LOCKOUTS, {"$set": {"failures": 99}})
+    world.accounts.update_one(FAILED, {"$set": {"failures": 99}})
     fail(world, session_id, 1)
     assert failures(world) == 100
 

@@ -278,7 +278,7 @@ def test_the_python_api_gives_away_no_secret_in_texts_of_its_errors_and_results(
         call(otp.unlock, identifier, method)
 
     state = world.app.extensions["otp_auth"]
-    seen += [state, state.settings, state.parts, state.handlers, otp]
+    seen += [state, state.settings, state.accounts, state.sessions, state.handlers, otp]
     assert len({type(one) for one in seen}) >= 8
     for one in seen:
         assert_silent(one, secrets)

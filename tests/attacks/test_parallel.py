@@ -12,7 +12,7 @@ from itertools import count
 
 import pytest
 import time_machine
-from conftest import LOCKOUTS, MakeWorld, World, with_database
+from conftest import FAILED, MakeWorld, World, with_database
 from fleet import Fleet, fleet
 from pymongo import MongoClient
 from servers import Answer
@@ -87,7 +87,7 @@ def guess_together(served: Fleet, guesses: list[tuple[str, str]]) -> list[Answer
 
 
 def failures_of(served: Fleet) -> Counter[int]:
-    found = served.database["otp_sessions.limits"].find(LOCKOUTS)
+    found = served.database["otp_sessions.accounts"].find(FAILED)
     return Counter(document["failures"] for document in found)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import LOCKOUTS, SECRET_KEY, MakeWorld, World
+from conftest import FAILED, SECRET_KEY, MakeWorld, World
 from flask import Flask
 from flask_pymongo import PyMongo
 from servers import HOST, JSON, PATIENCE, Site, threaded
@@ -103,9 +103,9 @@ def trace(
         guess(f"wrong code {n} before the lockout")
     post("initiate in the lockout", "/otp/initiate", ask)
     clock.shift(timedelta(hours=2))
-    world.mongo.db["otp_sessions.limits"].update_many(LOCKOUTS, {"$set": {"disabled": True}})
+    world.accounts.update_many(FAILED, {"$set": {"failures": 100}})
     post("initiate of a disabled identifier", "/otp/initiate", ask)
-    world.mongo.db["otp_sessions.limits"].delete_many(LOCKOUTS)
+    world.accounts.delete_many(FAILED)
     return seen
 
 

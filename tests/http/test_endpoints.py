@@ -795,18 +795,19 @@ class Commands(CommandListener):
 
 
 @pytest.mark.parametrize(
-    ("lockouts", "expected"),
+    ("options", "expected"),
     [
-        ({}, ["insert"]),
-        ({"LOCKOUT_THRESHOLD": 6, "DISABLE_AFTER": 100}, ["find", "insert"]),
+        ({}, ["findAndModify", "insert"]),
+        ({"LOCKOUT_THRESHOLD": 6, "DISABLE_AFTER": 100}, ["findAndModify", "insert"]),
+        ({"IDENTIFIER_LIMITS": "20 per day"}, ["findAndModify", "insert"]),
     ],
-    ids=["without lockouts", "with lockouts"],
+    ids=["without lockouts", "with lockouts", "with limits"],
 )
 def test_clean_login_costs_the_agreed_commands(
-    make_world: MakeWorld, lockouts: dict[str, Any], expected: list[str]
+    make_world: MakeWorld, options: dict[str, Any], expected: list[str]
 ) -> None:
     commands = Commands()
-    world = make_world(listeners=[commands], **lockouts)
+    world = make_world(listeners=[commands], **options)
     with threaded(world.app) as site:
         site.initiate()  # the first one of a process makes the index
         commands.names.clear()

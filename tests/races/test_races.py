@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LOCKOUTS
+from conftest import FAILED
 from pymongo import MongoClient
 from pymongo.database import Database
 from servers import Answer, Site, gunicorn, post_bytes, send_together
@@ -95,8 +95,8 @@ def test_two_hundred_guesses_at_once_get_three_verdicts(arena: Arena, repetition
     document = arena.stored(session_id)
     assert (document["attempts"], document["status"]) == (MAX_ATTEMPTS, "locked")
     assert "digests" not in document
-    [lockout] = arena.database["otp_sessions.limits"].find(LOCKOUTS)
-    assert lockout["failures"] == MAX_ATTEMPTS
+    [account] = arena.database["otp_sessions.accounts"].find(FAILED)
+    assert account["failures"] == MAX_ATTEMPTS
     assert arena.site.verify(session_id, code).status == 403
     assert arena.database.calls.count_documents({}) == 0
 
