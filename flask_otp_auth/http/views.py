@@ -7,15 +7,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, Request, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, request
 from flask_limiter import Limiter
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
 from .. import flow, tokens
-from ..exceptions import AuthenticationFailed, PayloadTooLarge, UnsupportedMediaType
+from ..exceptions import AuthenticationFailed
 from ..redaction import describe
 from ..state import AppState
 from . import schemas
+from .body import read_body
 from .client_limits import limited, require_limiter
 from .device_cookie import device_tokens, set_device_cookie
 from .errors import (
@@ -28,7 +29,6 @@ from .errors import (
 
 _log = logging.getLogger("flask_otp_auth")
 
-BODY_MAX = 16 * 1024
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
 
 
@@ -100,28 +100,3 @@ def _state() -> AppState:
 def _body() -> dict[str, Any]:
     # The request itself: each look through the proxy costs as much as parsing a number.
     return read_body(request._get_current_object())  # type: ignore[attr-defined]
-
-
-def read_body(request: Request) -> dict[str, Any]:
-    """Return the JSON object of a request.
-
-    :raises UnsupportedMediaType: the body is not declared as JSON in UTF-8.
-    :raises PayloadTooLarge: it has more than 16 KiB.
-    :raises InvalidRequest: it is no strict JSON object.
-    """
-    if request.content_type != "application/json":  # what nearly every client says
-        charset = request.mimetype_params.get("charset", "utf-8").lower()
-        if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
-            raise UnsupportedMediaType
-    if (request.content_length or 0) > BODY_MAX:
-        raise PayloadTooLarge
-    # One byte more than allowed, since Werkzeug cuts a chunked body off at the limit in silence.
-    limit = request.max_content_length
-    request.max_content_length = BODY_MAX + 1 if limit is None else min(limit, BODY_MAX) + 1
-    try:
-        body = request.stream.read(request.max_content_length)
-    except RequestEntityTooLarge:
-        raise PayloadTooLarge from None
-    if len(body) == request.max_content_length:
-        raise PayloadTooLarge
-    return schemas.read_json(body)

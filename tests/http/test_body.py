@@ -1,0 +1,105 @@
+"""Reading a body: host code that reads it too loses nothing, and the bound holds all the same."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+
+import pytest
+from conftest import MakeWorld, World
+from flask import request
+from servers import JSON, threaded
+
+LOGIN = {"identifier": "+46701234567", "method": "sms"}
+BODY_MAX = 16 * 1024
+
+
+def padded(size: int, body: dict[str, str] = LOGIN) -> bytes:
+    return json.dumps(body).encode().ljust(size)
+
+
+READERS = {
+    "get_json": lambda: request.get_json(),
+    "get_data": lambda: request.get_data(),
+    "data": lambda: request.data,
+    "values": lambda: request.values.get("language"),
+    "stream": lambda: request.stream,
+}
+
+
+def sign_in(world: World, *, chunked: bool) -> None:
+    """Go through a whole login over HTTP."""
+    with threaded(world.app) as site:
+        answer = site.send("POST", "/otp/initiate", padded(200), chunked=chunked)
+        assert answer.status == 200, answer.text
+        session = answer.json["data"]["sessionId"]
+        guess = padded(200, {"sessionId": session, "code": world.code})
+        answer = site.send("POST", "/otp/verify", guess, chunked=chunked)
+        assert answer.status == 200, answer.text
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["plain", "chunked"])
+@pytest.mark.parametrize("reader", READERS)
+class TestHostThatReadsTheBody:
+    def test_before_the_endpoint_can_sign_in(self, world, reader, chunked):
+        world.app.before_request(lambda: READERS[reader]() and None)
+        sign_in(world, chunked=chunked)
+
+    def test_after_the_endpoint_can_sign_in(self, world, reader, chunked):
+        bodies = []
+
+        @world.app.after_request
+        def log_body(response):
+            bodies.append((READERS[reader](), request.get_json()))
+            return response
+
+        sign_in(world, chunked=chunked)
+        assert bodies[0][1] == LOGIN
+
+    def test_in_a_handler_burns_no_right_code(self, world, reader, chunked):
+        @world.otp.verify_success_handler
+        def on_success(user, identifier, method, payload):
+            READERS[reader]()
+            return {"user": {"code": request.get_json()["code"]}, "token": "t"}
+
+        sign_in(world, chunked=chunked)
+
+    def test_before_the_endpoint_does_not_lift_the_bound(self, world, reader, chunked):
+        world.app.before_request(lambda: READERS[reader]() and None)
+        with threaded(world.app) as site:
+            for size, status in ((BODY_MAX, 200), (BODY_MAX + 1, 413), (3 * BODY_MAX, 413)):
+                answer = site.send("POST", "/otp/initiate", padded(size), chunked=chunked)
+                assert answer.status == status, size
+
+
+def test_a_smaller_bound_of_the_host_holds(make_world: MakeWorld):
+    world = make_world(config={"MAX_CONTENT_LENGTH": 1000})
+    with threaded(world.app) as site:
+        for chunked in (False, True):
+            for size, status in ((1000, 200), (1001, 413)):
+                answer = site.send("POST", "/otp/initiate", padded(size), chunked=chunked)
+                assert answer.status == status, (size, chunked)
+
+
+def test_a_host_that_takes_the_body_away_is_told_how_to_read_it(world, caplog):
+    world.app.before_request(lambda: request.stream.read() and None)
+    with caplog.at_level(logging.ERROR, "flask_otp_auth"):
+        assert world.client.post("/otp/initiate", json=LOGIN).status_code == 400
+    assert "request.get_data()" in caplog.text
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "gzip, identity"])
+def test_a_compressed_body_is_refused_as_such(world, coding):
+    with threaded(world.app) as site:
+        body = gzip.compress(json.dumps(LOGIN).encode())
+        answer = site.send("POST", "/otp/initiate", body, {**JSON, "Content-Encoding": coding})
+    assert answer.status == 415
+    assert answer.json["error"]["code"] == "unsupportedMediaType"
+    assert "compressed" in answer.json["error"]["detail"]
+    assert not world.outbox
+
+
+def test_identity_is_no_compression(world):
+    headers = {"Content-Encoding": "Identity"}
+    assert world.client.post("/otp/initiate", json=LOGIN, headers=headers).status_code == 200
