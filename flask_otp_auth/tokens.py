@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 from typing import Any
+from uuid import UUID
 
+from bson import ObjectId
 from flask import Flask, Response, current_app
 from flask_jwt_extended import (
     JWTManager,
@@ -20,6 +23,7 @@ from .types import AuthResult, Method
 
 # RFC 8176, section 2: a one-time password; for a code by SMS also "sms".
 _AMR: dict[Method, list[str]] = {"sms": ["otp", "sms"], "email": ["otp"]}
+_IDS = (str, int, UUID, ObjectId)
 _EXTENSION = "flask-jwt-extended"
 
 
@@ -36,7 +40,7 @@ def issue(user: Any, method: Method, now: datetime, *, refresh: bool) -> AuthRes
     The claims say how and when the user was authenticated: ``amr`` (RFC 8176) and ``auth_time``
     (OpenID Connect Core, section 2, in seconds since 1970).
 
-    :raises TypeError: the user has no id, or the loader finds none.
+    :raises TypeError: what the user has, or the loader gives, is no id.
     """
     load_identity = current_app.extensions[_EXTENSION]._user_identity_callback
     if load_identity is default_user_identity_callback:
@@ -60,7 +64,8 @@ def issue(user: Any, method: Method, now: datetime, *, refresh: bool) -> AuthRes
 def user_id(user: Any) -> str:
     """Return ``id`` or ``_id`` of a mapping or an object, as a string.
 
-    :raises TypeError: there is neither, or the first of them is empty.
+    :raises TypeError: there is neither, or the first of them is not a filled str, an int, a UUID
+        or an ObjectId.
     """
     for name in ("id", "_id"):
         found = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
@@ -73,10 +78,14 @@ def user_id(user: Any) -> str:
 
 
 def _text(identity: Any, source: str) -> str:
-    text = "" if identity is None else str(identity)
-    if not text:
-        raise TypeError(f"{source} {identity!r}, which is no id")
-    return text
+    # Not all that str() takes: False, a bound method or NaN would be the same user for everybody.
+    if isinstance(identity, _IDS) and not isinstance(identity, bool | Enum) and str(identity):
+        return str(identity)
+    what = "an empty str" if identity == "" else f"a {type(identity).__name__}"
+    raise TypeError(
+        f"{source} {what}, which is no id: an id is a str that is not empty, an int, a UUID "
+        "or an ObjectId"
+    )
 
 
 def uses_cookies() -> bool:

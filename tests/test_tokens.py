@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from datetime import timedelta
+from decimal import Decimal
 from types import MappingProxyType, SimpleNamespace
+from uuid import UUID
 
 import pytest
 from bson import ObjectId
@@ -50,6 +53,7 @@ USERS = [
     ({"id": "7", "_id": ObjectId(HEX)}, "7"),
     ({"id": None, "_id": ObjectId(HEX)}, HEX),
     (MappingProxyType({"id": 7}), "7"),
+    ({"id": UUID(int=7)}, str(UUID(int=7))),
     (SimpleNamespace(id=7), "7"),
     (SimpleNamespace(id=None, _id="x"), "x"),
     (Account(7), "7"),
@@ -71,6 +75,63 @@ def test_the_token_is_for_the_id_of_the_user_as_a_string(world, user, id_):
 def test_nobody_is_signed_in_without_an_id(user):
     with pytest.raises(TypeError, match=r"no id"):
         user_id(user)
+
+
+class Kind(enum.Enum):
+    A = "a"
+
+
+class Model:
+    def id(self):
+        return 7
+
+
+NO_IDS = [
+    *(
+        False,
+        True,
+        b"7",
+        7.0,
+        float("nan"),
+        {"a": 1},
+        {},
+        [7],
+        (7,),
+        Kind.A,
+        enum.IntEnum("E", "A").A,
+    ),
+    *(Model().id, Model, object(), Decimal(7), ""),
+]
+
+
+@pytest.mark.parametrize("id_", NO_IDS, ids=[repr(id_)[:12] for id_ in NO_IDS])
+@pytest.mark.parametrize("source", ["dict", "object", "loader"])
+def test_what_is_no_id_gets_no_token(world, caplog, source, id_):
+    if source == "loader":
+        manager_of(world).user_identity_loader(lambda user: id_)
+    world.users[PHONE] = SimpleNamespace(id=id_) if source == "object" else {"id": id_}
+    session = world.initiate()
+    answer = world.verify(session, world.code)
+    assert answer.status_code == 500
+    assert answer.json["error"]["detail"] == "Failed to complete authentication"
+    assert answer.json["error"]["id"] in caplog.text
+    assert "an id is a str that is not empty, an int, a UUID or an ObjectId" in caplog.text
+
+
+def test_a_method_named_id_gets_no_token():
+    with pytest.raises(TypeError, match="a method, which is no id"):
+        user_id(Model())
+
+
+@pytest.mark.parametrize("user", [Kind.A, {"of": Model()}, {"kinds": [Kind.A]}])
+def test_a_user_without_a_json_form_is_said_with_what_would_have_one(world, caplog, user):
+    @world.otp.verify_success_handler
+    def on_success(found, identifier, method, payload):
+        return {"user": user, "token": "t"}
+
+    session = world.initiate()
+    assert world.verify(session, world.code).status_code == 500
+    assert "has no JSON form; what has one is None, bool" in caplog.text
 
 
 def test_the_error_about_a_user_without_id_does_not_show_the_user():

@@ -241,7 +241,13 @@ def _json_form(value: Any) -> Any:
         return dict(value)
     if isinstance(value, set | frozenset):
         return list(value)
-    raise TypeError(f"a {type(value).__name__} has no JSON form")
+    raise TypeError(f"a {type(value).__name__} has no JSON form; {_WITH_JSON_FORM}")
+
+
+_WITH_JSON_FORM = (
+    "what has one is None, bool, int, float, str, dict, list, tuple, set, dataclasses, datetime, "
+    "date, time, UUID, Decimal, Decimal128 and ObjectId"
+)
 
 
 _encoder = json.JSONEncoder(default=_json_form, allow_nan=False, separators=(",", ":"))
