@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import importlib.util
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask import current_app
@@ -130,9 +133,25 @@ def _is_async(function: Callable[..., Any]) -> bool:
 def _call(function: Callable[..., Any] | None, *args: Any) -> Any:
     if function is None:  # require() has been asked before
         raise RuntimeError("no handler is registered")
-    answer = current_app.ensure_sync(function)(*args)
+    call = current_app.ensure_sync(function)
+    answer = _beside_loop(lambda: call(*args)) if _is_async(function) else call(*args)
     # A coroutine is a true value: taken for an answer it would be a code "sent" that never left.
-    return _finish(answer) if inspect.isawaitable(answer) else answer
+    return _beside_loop(lambda: _finish(answer)) if inspect.isawaitable(answer) else answer
+
+
+def _beside_loop(run: Callable[[], Any]) -> Any:
+    """Call what needs an event loop of its own where there is none.
+
+    In an async view of the host a loop runs in this thread, and no second one can.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run()
+    # With the context, so that current_app, request and g are those of the view.
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1, "flask_otp_auth_async") as thread:
+        return thread.submit(context.run, run).result()
 
 
 def _finish(awaitable: Any) -> Any:
