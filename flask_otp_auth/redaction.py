@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Iterator
 
 from .identifiers import mask
 
@@ -13,6 +14,11 @@ _JWT = re.compile(r"\beyJ[\w-]*\.[\w-]*\.[\w-]*")
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _SHORTEST_PHONE = 7
 _SHORTEST_CODE = 4
+_LONGEST_CHAIN = 20
+_GROUP_MEMBERS = 10
+_GROUP_LEVELS = 3
+_CAUSED = "The error above is the cause of this one:"
+_WHILE = "The error below was raised while the one above was being handled:"
 
 
 def short(session_id: str) -> str:
@@ -45,15 +51,39 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
 
 
 def describe(error: BaseException, code: str | None = None, identifier: str | None = None) -> str:
-    """Return the traceback of a host function's error, with its messages redacted."""
+    """Return the whole traceback of a host function's error, with its messages redacted.
+
+    It has the frames of the error, of its causes, and of the members of a group.
+    """
     described = traceback.TracebackException.from_exception(error, capture_locals=False)
-    lines: list[str] = []
-    links: list[traceback.TracebackException] = []
-    link: traceback.TracebackException | None = described
-    while link is not None:
-        links.append(link)
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    for link in reversed(links):
-        lines.extend(link.stack.format())
-        lines.extend(redact(line, code, identifier) for line in link.format_exception_only())
-    return "".join(lines).rstrip()
+    return "\n".join(_chain(described, code, identifier, _GROUP_LEVELS))
+
+
+def _chain(
+    described: traceback.TracebackException,
+    code: str | None,
+    identifier: str | None,
+    levels: int,
+) -> Iterator[str]:
+    """Give the lines of an error and of what it came from, the first cause first."""
+    links = [(described, "")]
+    while len(links) < _LONGEST_CHAIN:
+        last = links[-1][0]
+        if last.__cause__ is not None:
+            links.append((last.__cause__, _CAUSED))
+        elif last.__context__ is not None and not last.__suppress_context__:
+            links.append((last.__context__, _WHILE))
+        else:
+            break
+    for link, leads_to in reversed(links):
+        if link.stack:
+            yield "Traceback (most recent call last):"
+        for part in link.stack.format():
+            yield from part.splitlines()
+        yield from redact("".join(link.format_exception_only()), code, identifier).splitlines()
+        members = (link.exceptions or []) if levels else []
+        for number, member in enumerate(members[:_GROUP_MEMBERS], 1):
+            yield f"  member {number} of {len(members)}:"
+            yield from (f"  {line}" for line in _chain(member, code, identifier, levels - 1))
+        if leads_to:
+            yield leads_to

@@ -3,6 +3,8 @@
 Each receiver gets ``method``, ``identifier`` (masked), ``session_id`` and ``reason``, any of which
 may be ``None``; never a code. Some signals have more, and new ones may come, so a receiver ends its
 parameters with ``**extra``. What a receiver raises is logged and changes no answer.
+``send_failed`` and ``sign_in_failed`` also give ``error``, the exception of the host's function or
+``None``, for an error tracker; its text and its frames are the host's own, and are not redacted.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from blinker import Namespace
 from flask import current_app
 
 from . import identifiers
-from .redaction import describe
+from .redaction import ANY_CODE, describe
 from .types import Session
 
 _log = logging.getLogger("flask_otp_auth")
@@ -27,6 +29,8 @@ code_sent = _signals.signal("code-sent")
 send_failed = _signals.signal("send-failed")
 #: A right code used its session up.
 code_verified = _signals.signal("code-verified")
+#: A right code was shown and a handler failed, so that nobody was signed in.
+sign_in_failed = _signals.signal("sign-in-failed")
 #: A wrong code cost a try, or a code came for a session that takes none; ``reason`` is which.
 code_rejected = _signals.signal("code-rejected")
 #: The last try of a session was wrong.
@@ -47,7 +51,12 @@ trusted_device_used = _signals.signal("trusted-device-used")
 
 
 def notify_of(
-    name: str, session: Session, *, reason: str | None = None, bound: str | None = None
+    name: str,
+    session: Session,
+    *,
+    reason: str | None = None,
+    bound: str | None = None,
+    error: Exception | None = None,
 ) -> None:
     """Send the signal *name* about a session."""
     notify(
@@ -57,6 +66,7 @@ def notify_of(
         session_id=session.session_id,
         reason=reason,
         bound=bound,
+        error=error,
     )
 
 
@@ -68,6 +78,7 @@ def notify(
     session_id: str | None = None,
     reason: str | None = None,
     bound: str | None = None,
+    error: Exception | None = None,
 ) -> None:
     """Send the signal *name* of the current app, with the identifier masked."""
     signal = globals()[name]
@@ -75,12 +86,16 @@ def notify(
         return
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     masked = None if identifier is None else identifiers.mask(identifier)
-    extra = {"reason": reason}
+    extra: dict[str, object] = {"reason": reason}
     if bound is not None:
         extra["bound"] = bound
+    if signal in (send_failed, sign_in_failed):
+        extra["error"] = error
     # One by one, since signal.send() would let a failing receiver keep the signal from the rest.
     for receiver in signal.receivers_for(app):
         try:
             receiver(app, method=method, identifier=masked, session_id=session_id, **extra)
-        except Exception as error:
-            _log.error("a receiver of %s failed: %s", name, describe(error))
+        except Exception as fault:
+            # The error that it was given may hold the code, and so may what it says of it.
+            known = None if error is None else ANY_CODE
+            _log.error("a receiver of %s failed: %s", name, describe(fault, known))

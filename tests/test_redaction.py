@@ -148,6 +148,57 @@ def test_a_described_error_keeps_its_type_and_its_causes():
     assert "fail_plainly" in text
 
 
+def fail_deep_down(depth=3):
+    if depth:
+        fail_deep_down(depth - 1)
+    fail_plainly()
+
+
+def fail_in_a_nested_group():
+    inner = ExceptionGroup("inner", [raised(fail_while_handling)])
+    raise ExceptionGroup("outer", [raised(fail_deep_down), inner])
+
+
+def test_the_traceback_of_each_member_of_a_group_is_there():
+    """What an asyncio.TaskGroup raises says nothing by itself."""
+    text = describe(raised(fail_in_a_nested_group), CODE, PHONE)
+    assert text.count("in fail_deep_down") == 4
+    assert "in fail_while_handling" in text
+    assert "member 1 of 2" in text
+    for secret in (CODE, PHONE, EMAIL, ID):
+        assert secret not in text
+
+
+@pytest.mark.parametrize("config", [{"TESTING": True}, {"DEBUG": True}, {}])
+@pytest.mark.parametrize("failing", ["send_code_handler", "get_user_handler"])
+def test_the_log_of_a_handler_that_fails_has_all_its_frames(make_world, caplog, config, failing):
+    def step(depth):
+        if depth:
+            step(depth - 1)
+        else:
+            raise LookupError("no such table")
+
+    def handler(*args):
+        try:
+            step(2)
+        except LookupError as error:
+            raise RuntimeError(f"failed for {args}") from error
+
+    world = make_world(config=config)
+    if failing == "get_user_handler":
+        session_id = world.initiate()
+        world.otp.get_user_handler(handler)
+        assert world.verify(session_id, world.code).status_code == 500
+    else:
+        world.otp.send_code_handler(handler)
+        answer = world.client.post("/otp/initiate", json={"identifier": PHONE, "method": "sms"})
+        assert answer.status_code == 500
+    assert caplog.text.count("in step") == 3
+    for line in ("LookupError: no such table", "is the cause of this one", "RuntimeError: failed"):
+        assert line in caplog.text
+    assert PHONE not in caplog.text
+
+
 def test_a_cause_that_the_host_suppressed_stays_away():
     def fail():
         try:

@@ -21,6 +21,7 @@ ASK = {"identifier": NUMBER, "method": "sms"}
 NAMES = [
     *("session_initiated", "code_sent", "send_failed", "code_verified", "code_rejected"),
     *("session_locked", "identifier_locked", "identifier_unlocked", "rate_limited"),
+    "sign_in_failed",
     "trusted_device_used",
 ]
 CARRIED = {"method", "identifier", "session_id", "reason"}
@@ -107,7 +108,8 @@ def test_each_signal_carries_who_masked_and_which_session_and_never_a_code(
     world.verify(third, world.code)
 
     names = [name for name, _ in heard.sent]
-    assert set(names) == set(NAMES) - {"send_failed", "trusted_device_used"}
+    told = set(NAMES) - {"send_failed", "sign_in_failed", "trusted_device_used"}
+    assert set(names) == told
     for name, carried in heard.sent:
         assert set(carried) - {"bound"} == CARRIED
         assert carried["method"] == "sms"
@@ -270,7 +272,53 @@ def test_a_sender_that_fails_is_told_with_how(
         return False
 
     assert world.client.post("/otp/initiate", json=ASK).status_code == 500
+    error = heard.sent[-1][1]["error"]
     assert heard.take() == [("session_initiated", None), ("send_failed", reason)]
+    assert isinstance(error, OSError) if how == "raises" else error is None
+
+
+@pytest.mark.parametrize("failing", ["get_user_handler", "verify_success_handler"])
+def test_a_handler_that_fails_after_the_right_code_is_told_with_its_error(
+    failing: str, world: World, heard: Heard
+) -> None:
+    """An error tracker of the host must hear of what our answer and log keep quiet."""
+    fault = LookupError("no such table")
+
+    def fail(*args: Any) -> Any:
+        raise fault
+
+    getattr(world.otp, failing)(fail)
+    session_id = world.initiate()
+    heard.take()
+    assert world.verify(session_id, world.code).status_code == 500
+    carried = heard.sent[-1][1]
+    assert carried == {
+        "method": "sms",
+        "identifier": MASKED,
+        "session_id": session_id,
+        "reason": "raised",
+        "error": fault,
+    }
+    assert carried["error"].__traceback__ is not None
+    assert heard.take() == [("code_verified", None), ("sign_in_failed", "raised")]
+
+
+def test_a_user_that_has_no_json_form_is_told_with_its_error(world: World, heard: Heard) -> None:
+    @world.otp.verify_success_handler
+    def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:
+        return {"user": object(), "token": "t"}
+
+    session_id = world.initiate()
+    assert world.verify(session_id, world.code).status_code == 500
+    name, carried = heard.sent[-1]
+    assert (name, carried["session_id"]) == ("sign_in_failed", session_id)
+    assert isinstance(carried["error"], TypeError)
+
+
+def test_only_the_signals_of_failures_carry_an_error(world: World, heard: Heard) -> None:
+    world.verify(world.initiate(), world.code)
+    assert {name for name, _ in heard.sent} == {"session_initiated", "code_sent", "code_verified"}
+    assert all(set(carried) == CARRIED for _, carried in heard.sent)
 
 
 def test_signals_are_sent_for_python_calls_and_in_the_background(
@@ -324,11 +372,14 @@ def test_a_receiver_that_fails_changes_no_answer_and_is_in_the_log(
             assert world.otp.unlock(NUMBER, "sms") is True
         answers.append(world.client.post("/otp/initiate", json=ASK))
         answers.append(world.verify(answers[-1].json["data"]["sessionId"], codes[-1]))
+        world.users[NUMBER] = object()
+        answers.append(world.client.post("/otp/initiate", json=ASK))
+        answers.append(world.verify(answers[-1].json["data"]["sessionId"], codes[-1]))
         return [answer.status_code for answer in answers]
 
     options = {"LOCKOUT_THRESHOLD": 3, "DISABLE_AFTER": None}
     quiet = story(make_world(**options))
-    assert quiet == [500, 200, 401, 401, 403, 429, 200, 200]
+    assert quiet == [500, 200, 401, 401, 403, 429, 200, 200, 200, 500]
     loud = make_world(**options)
 
     def receiver(sender: Any, **carried: Any) -> None:

@@ -54,9 +54,9 @@ def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], No
         if not state.settings.send_to_unknown and handlers.get_user(*to) is None:
             _log.info("no user, no code sent: method=%s to=%s session=%s", *whom)
             return
-        sent, raised = handlers.send_code(code, *to), None
-    except Exception as error:
-        sent, raised = False, describe(error, code, session.identifier)
+        sent, error = handlers.send_code(code, *to), None
+    except Exception as raised:
+        sent, error = False, raised
     if sent:
         _log.info("code sent: method=%s to=%s session=%s", *whom)
         notify_of("code_sent", session)
@@ -66,9 +66,11 @@ def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], No
         "code not sent: method=%s to=%s session=%s [error %s]: %s",
         *whom,
         failure.id,
-        raised or "send_code_handler did not return a true value",
+        describe(error, code, session.identifier)
+        if error
+        else "send_code_handler did not return a true value",
     )
-    notify_of("send_failed", session, reason="raised" if raised else "not sent")
+    notify_of("send_failed", session, reason="raised" if error else "not sent", error=error)
     if undo is not None:
         _undo(session, undo)
     raise failure

@@ -145,6 +145,7 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
             failure.id,
             describe(error, code, session.identifier),
         )
+        notify_of("sign_in_failed", session, reason="raised", error=error)
     raise failure
 
 

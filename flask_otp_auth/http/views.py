@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from .. import flow, tokens
 from ..exceptions import AuthenticationFailed
 from ..redaction import describe
+from ..signals import notify
 from ..state import AppState
 from . import schemas
 from .body import read_body
@@ -84,6 +85,12 @@ def verify() -> Response:
     except (TypeError, ValueError, RecursionError) as error:
         failure = AuthenticationFailed()
         _log.error("the user has no JSON form [error %s]: %s", failure.id, describe(error))
+        notify(
+            "sign_in_failed",
+            session_id=body["session_id"],
+            reason="the user has no JSON form",
+            error=error,
+        )
         raise failure from None
     if result.token is not None and not state.handlers.makes_own_tokens and tokens.uses_cookies():
         tokens.set_cookies(response, result.token, result.refresh_token)
