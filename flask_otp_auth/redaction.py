@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator
+from urllib.parse import quote
 
 from .identifiers import mask
 
-_DIGITS = re.compile(r"[0-9](?:[ ()\-]?[0-9])*")
-_SESSION_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
-_JWT = re.compile(r"\beyJ[\w-]*\.[\w-]*\.[\w-]*")
-_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+# Each bounded or without overlapping repeats, so that no text takes more than linear time.
+_DIGITS = re.compile(r"[0-9](?:(?:[ ()+\-]|%2[089BD])?[0-9])*", re.IGNORECASE)
+_SEPARATORS = re.compile(r"%2[089BD]|[^0-9]", re.IGNORECASE)
+_SESSION_ID = re.compile(r"([0-9a-f]{8})[0-9a-f]{24}", re.IGNORECASE)
+_JWT = re.compile(r"eyJ[\w.-]+")
+_AT = re.compile(r"@|%(?:25)*40")
+_EMAIL = re.compile(r"[\w.+%-]{1,64}(?:@|%(?:25){0,3}40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _SHORTEST_PHONE = 7
 _SHORTEST_CODE = 4
+_LONGEST = 8192  # characters of one message
+_LONGEST_SECRET = 512
 _LONGEST_CHAIN = 20
 _GROUP_MEMBERS = 10
 _GROUP_LEVELS = 3
@@ -32,22 +38,31 @@ ANY_CODE = "any"
 def redact(text: str, code: str | None = None, identifier: str | None = None) -> str:
     """Take out of *text* what looks like, or is, a secret of a sign-in.
 
+    Of a very long text only the beginning is looked at, and returned.
+
     :param code: the code that is known to be around; ``ANY_CODE`` for all that could be one.
-    :param identifier: the normalised identifier that is known to be around.
+    :param identifier: the normalised identifier that is known to be around, as it is or in a URL.
     """
+    cut = len(text) - _LONGEST
+    if cut > 0:
+        text = text[:_LONGEST]
     if identifier:
-        text = text.replace(identifier, mask(identifier))
+        for form in (identifier, quote(identifier, safe="")):
+            text = re.sub(re.escape(form), lambda _: mask(identifier), text, flags=re.IGNORECASE)
     text = _JWT.sub("[token]", text)
     text = _SESSION_ID.sub(r"\1...", text)
-    text = _EMAIL.sub(lambda found: mask(found[0]), text)
+    text = _EMAIL.sub(lambda found: mask(_AT.sub("@", found[0])), text)
 
     def number(found: re.Match[str]) -> str:
-        digits = re.sub(r"[^0-9]", "", found[0])
+        digits = _SEPARATORS.sub("", found[0])
         if (code == ANY_CODE and len(digits) >= _SHORTEST_CODE) or (code and code in digits):
             return "[code]"
         return found[0] if len(digits) < _SHORTEST_PHONE else f"*****{digits[-2:]}"
 
-    return _DIGITS.sub(number, text)
+    text = _DIGITS.sub(number, text)
+    if cut > 0:  # the end may hold half a secret, which no pattern knows
+        text = f"{text[:-_LONGEST_SECRET]}... [and over {cut} characters more]"
+    return text
 
 
 def describe(error: BaseException, code: str | None = None, identifier: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,74 @@ def test_a_message_keeps_its_sense_and_loses_its_secrets(text, redacted):
         assert redact(text) == "*****02"
     else:
         assert redact(text, CODE, PHONE) == redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "a.",
+        "a%40",
+        "a@",
+        "a@b.",
+        "eyJ-",
+        "eyJ.",
+        "eyJ a.",
+        "0",
+        "0 ",
+        "0-%20",
+        "%252540",
+        "c0ffee42",
+        "\u00e5",
+        "+46701234567 ",
+        "user@example.com ",
+    ],
+)
+def test_no_text_keeps_a_worker_busy(text):
+    """Half a megabyte, as a provider's answer may be, took minutes."""
+    long = (text * 600_000)[:600_000]
+    began = time.perf_counter()
+    redacted = redact(f"see {long}", CODE, EMAIL)
+    assert time.perf_counter() - began < 0.5
+    assert redacted.endswith("characters more]")
+    assert len(redacted) < 10_000
+    assert EMAIL not in redacted
+
+
+@pytest.mark.parametrize("secret", [CODE, PHONE, PHONE[1:], EMAIL, ID, JWT])
+def test_no_secret_is_half_told_where_a_long_text_is_cut(secret):
+    for before in range(8192 - 300, 8192 + 20, 7):
+        redacted = redact(f"{'x ' * (before // 2)}{secret} and {'y ' * 1000}", CODE, EMAIL)
+        for length in range(len(secret) // 2, len(secret) + 1):
+            assert secret[:length] not in redacted or length <= 8
+
+
+URL = "https://sms.example.com/send?to="
+
+
+@pytest.mark.parametrize(
+    ("text", "identifier", "redacted"),
+    [
+        ("user%40example.com", EMAIL, "u***@example.com"),
+        ("User%40Example.com", EMAIL, "u***@example.com"),
+        ("user%2540example.com", None, "u***@example.com"),
+        ("other%40example.org", EMAIL, "o***@example.org"),
+        ("user%2Btag%40example.com", "user+tag@example.com", "u***@example.com"),
+        ("o%27user%40example.com", "o'user@example.com", "o***@example.com"),
+        ("%2B46701234567", PHONE, "+467*****67"),
+        ("%2b46701234567", PHONE, "+467*****67"),
+        ("%2B46%2070%20123%2045%2067", None, "%*****67"),
+        ("+46+70+123+45+67", None, "+*****67"),
+        (f"x&code={CODE[:3]}%20{CODE[3:]}", None, "x&code=[code]"),
+        (f"x&code={CODE[:3]}%2D{CODE[3:]}&n=1", None, "x&code=[code]&n=1"),
+        (f"x&sid=sid_{ID}", None, "x&sid=sid_c0ffee42..."),
+        (f"x&sid={ID.upper()}", None, "x&sid=C0FFEE42..."),
+    ],
+)
+def test_a_url_in_a_message_loses_its_secrets_too(text, identifier, redacted):
+    found = redact(f"404 for {URL}{text}", CODE, identifier)
+    assert found.startswith(f"404 for {URL}")
+    assert found.removeprefix(f"404 for {URL}").replace("%2B", "%").replace("%2*", "%*") == redacted
 
 
 around = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

@@ -24,6 +24,7 @@ _PAYLOAD_LEVELS = 5
 _PAYLOAD_MEMBERS = 32
 _PAYLOAD_VALUES = 256
 _NAME_LENGTH = 64
+_ERROR_FIELDS = 16
 _INT64 = 2**63
 
 
@@ -163,7 +164,19 @@ def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
         return dict(schema.load(data))
     except ValidationError as error:
         messages = error.messages_dict
-    raise InvalidRequest(fields=messages)
+    raise InvalidRequest(fields=_bounded(messages, schema.fields))
+
+
+def _bounded(
+    messages: Mapping[str, Any], members: Mapping[str, fields.Field[Any]]
+) -> dict[str, Any]:
+    """Return the messages of the first few members, our own before those that nobody knows."""
+    ours = {field.data_key or name for name, field in members.items()}
+    names = sorted(messages, key=lambda name: (name not in ours, name))
+    return {
+        name if len(name) <= _NAME_LENGTH else f"{name[:_NAME_LENGTH]}...": messages[name]
+        for name in names[:_ERROR_FIELDS]
+    }
 
 
 def read_json(body: bytes) -> dict[str, Any]:

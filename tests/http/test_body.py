@@ -103,3 +103,27 @@ def test_a_compressed_body_is_refused_as_such(world, coding):
 def test_identity_is_no_compression(world):
     headers = {"Content-Encoding": "Identity"}
     assert world.client.post("/otp/initiate", json=LOGIN, headers=headers).status_code == 200
+
+
+UNKNOWN = {f"{number:03}{'x' * 300}": 1 for number in range(50)}
+
+
+@pytest.mark.parametrize("path", ["initiate", "verify", "resend"])
+def test_a_body_full_of_unknown_members_gets_a_short_answer(world, path):
+    """Else every request of 16 KiB would be answered with three times as much."""
+    body = {f"{number}": 1 for number in range(1500)}
+    assert len(json.dumps(body)) < BODY_MAX
+    for unknown in (body, UNKNOWN):
+        answer = world.client.post(f"/otp/{path}", json=unknown)
+        assert answer.status_code == 400
+        assert len(answer.data) < 3000
+        assert 1 < len(answer.json["error"]["fields"]) <= 16
+        assert all(len(name) <= 67 for name in answer.json["error"]["fields"])
+
+
+def test_what_is_wrong_with_known_members_is_told_before_what_is_unknown(world):
+    answer = world.client.post("/otp/initiate", json={**UNKNOWN, "identifier": 1})
+    found = answer.json["error"]["fields"]
+    assert list(found)[:2] == ["identifier", "method"]
+    assert found["identifier"] == ["Not a valid string."]
+    assert found[f"{next(iter(UNKNOWN))[:64]}..."] == ["Unknown field."]
