@@ -11,7 +11,8 @@ from flask_pymongo import PyMongo
 from . import flow, test_identifiers, tokens
 from .clock import utc_now
 from .config import Settings, require_jwt_key
-from .exceptions import ConfigurationError
+from .connection import close_with, connect
+from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
 from .http import schemas, views
 from .http.client_limits import limiter_for
@@ -80,18 +81,20 @@ class FlaskOtpAuth:
         settings = Settings.from_config(app.config)
         if not self._handlers.makes_own_tokens:
             require_jwt_key(app.config)
-        is_ours = mongo is None
-        mongo = _connect(app) if mongo is None else mongo
+        close = None
+        if mongo is None:
+            mongo = connect(app)
+            close = close_with(app, mongo)
         try:
-            state = build_state(settings, self._handlers, mongo, database_of(mongo))
+            state = build_state(settings, self._handlers, mongo, database_of(mongo), close=close)
             tokens.ensure_manager(app)
             if settings.register_routes:
                 # Without rules no Limiter is made, which would look at each request of the host.
                 chosen = limiter_for(app, limiter, state) if settings.client_limits else None
                 views.register(app, state, chosen)
         except ConfigurationError:
-            if is_ours and mongo.cx is not None:
-                mongo.cx.close()
+            if close is not None:
+                close()
             raise
         app.extensions[_NAME] = state
         test_identifiers.announce(settings.test_identifiers, utc_now())
@@ -189,12 +192,34 @@ class FlaskOtpAuth:
     def get_session(self, session_id: str) -> Session | None:
         """Return a session as it stands, or ``None``; nothing in it helps to guess the code.
 
+        :raises InvalidRequest: the id is no text.
         :raises ServiceUnavailable: the database is away.
         """
+        if not isinstance(session_id, str):
+            raise InvalidRequest(fields={"sessionId": ["Not a valid string."]})
         return flow.find_session(self._state(), session_id)
 
+    def close(self, app: Flask) -> None:
+        """Let *app* go: finish what is being sent, and close the connections that we opened.
+
+        A long-lived app needs no call; its connections are closed when the process ends. Tests
+        and scripts that make many apps call it when they are done with one. A PyMongo that
+        :meth:`init_app` was given stays open.
+
+        :param app: an app that this FlaskOtpAuth has been initialised on; it cannot be used for
+            sign-ins any more if its PyMongo was ours.
+        """
+        state = self._state_of(app)
+        if state.background is not None:
+            state.background.drain()
+        if state.close is not None:
+            state.close()
+
     def _state(self) -> AppState:
-        state = current_app.extensions.get(_NAME)
+        return self._state_of(current_app)
+
+    def _state_of(self, app: Flask) -> AppState:
+        state = app.extensions.get(_NAME)
         if state is None or state.handlers is not self._handlers:
             raise RuntimeError(
                 "This FlaskOtpAuth has not been initialised on the current app; "
@@ -207,23 +232,3 @@ def _checked_initiate(state: AppState, body: dict[str, Any]) -> dict[str, Any]:
     return schemas.load(
         schemas.initiate_request(state.settings.methods, trusts_devices=False), body
     )
-
-
-def _connect(app: Flask) -> PyMongo:
-    if not app.config.get("MONGO_URI"):
-        raise ConfigurationError(
-            "MONGO_URI",
-            "is not set: set it to mongodb://host:port/DATABASE, "
-            "or give init_app the PyMongo of the app",
-        )
-    provider = app.json
-    try:
-        mongo = PyMongo(app)
-    except Exception as error:
-        raise ConfigurationError(
-            "MONGO_URI", f"is not accepted by PyMongo ({type(error).__name__})"
-        ) from None
-    # PyMongo replaces the JSON provider of the whole app, which a host that did not ask for
-    # PyMongo does not expect of its own views.
-    app.json = provider
-    return mongo

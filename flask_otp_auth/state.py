@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -28,6 +29,7 @@ class AppState:
     :param mongo: the PyMongo that all of it is stored through.
     :param indexes: of the collections, made at the first use.
     :param background: runs a sender after the answer, or ``None`` to send before it.
+    :param close: closes the connections of *mongo* if we opened them, else ``None``.
     :param devices: the tokens of trusted devices, or ``None`` if there are none.
     """
 
@@ -41,10 +43,16 @@ class AppState:
     digester: CodeDigester
     background: BackgroundSender | None
     devices: DeviceTokens | None
+    close: Callable[[], object] | None
 
 
 def build_state(
-    settings: Settings, handlers: Handlers, mongo: PyMongo, database: Database[Document]
+    settings: Settings,
+    handlers: Handlers,
+    mongo: PyMongo,
+    database: Database[Document],
+    *,
+    close: Callable[[], object] | None,
 ) -> AppState:
     """Return the state of one application; no database is touched."""
     sessions = SessionStore(database, settings.collection, keep=settings.keep_sessions)
@@ -75,6 +83,7 @@ def build_state(
             if settings.trusted_devices is not None
             else None
         ),
+        close=close,
     )
 
 
