@@ -9,11 +9,13 @@ from datetime import UTC
 from typing import Any, cast
 
 import pymongo
+from bson.codec_options import CodecOptions
 from flask_pymongo import PyMongo
 from pymongo import ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from ..exceptions import ConfigurationError, InternalError, ServiceUnavailable
 
@@ -91,13 +93,13 @@ def acknowledged(database: Database[Document], name: str) -> Collection[Document
 def _collection(
     database: Database[Document], name: str, write_concern: WriteConcern
 ) -> Collection[Document]:
+    # Nothing is left to the options of the client, which the host chose for its own documents.
     return database.get_collection(
         name,
-        codec_options=database.codec_options.with_options(
-            document_class=dict, tz_aware=True, tzinfo=UTC
-        ),
+        codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
         read_preference=ReadPreference.PRIMARY,
         write_concern=write_concern,
+        read_concern=ReadConcern("local"),
     )
 
 
