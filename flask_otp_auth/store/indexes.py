@@ -14,7 +14,8 @@ from .database import RETRY_AFTER, is_away
 
 _log = logging.getLogger("flask_otp_auth")
 
-# What a request waits for indexes; on a collection of some size they take longer, and it goes on.
+# Seconds that a request waits for indexes; on a collection of some size they take longer, and it
+# goes on with at least half of its time.
 _PATIENCE = 1.0
 
 
@@ -53,7 +54,7 @@ class Indexes:
                 self._thread = threading.Thread(target=self._run, name="flask_otp_auth indexes")
                 self._thread.daemon = True
                 self._thread.start()
-                self._thread.join(min(_PATIENCE, within))
+                self._thread.join(min(_PATIENCE, within / 2))
                 if self._thread.is_alive():
                     _log.warning(
                         "indexes are being made, and requests are served meanwhile; "
