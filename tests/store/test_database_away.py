@@ -1,0 +1,249 @@
+"""A database that is away, hangs, changes its primary or refuses: what is told, and in what time."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import NOW, MakeWorld, World
+from pymongo import MongoClient
+from pymongo.database import Database
+from stored import ID, PHONE, RIGHT, new_session
+
+from flask_otp_auth.exceptions import InternalError, ServiceUnavailable
+from flask_otp_auth.store.database import database_calls
+from flask_otp_auth.store.sessions import SessionStore
+from local_mongod import LocalMongod
+
+ASK = {"identifier": PHONE, "method": "sms"}
+
+
+@pytest.fixture
+def silent_server() -> Iterator[socket.socket]:
+    """A server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture
+def refusing_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+OPERATIONS: dict[str, Callable[[SessionStore], object]] = {
+    "insert": lambda store: store.insert(new_session(), RIGHT, settle=False),
+    "judge": lambda store: store.judge(ID, [RIGHT], NOW),
+    "discard": lambda store: store.discard(ID),
+    "find": lambda store: store.find(ID),
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "operation"),
+    [*(("refusing", name) for name in OPERATIONS), ("silent", "insert"), ("silent", "judge")],
+)
+def test_a_database_that_is_away_is_told_within_the_timeout(
+    silent_server: socket.socket,
+    refusing_port: int,
+    operation: str,
+    fault: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = silent_server.getsockname()[1] if fault == "silent" else refusing_port
+    with MongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{port}/otp", connect=False) as client:
+        store = SessionStore(client["otp"], "otp_sessions", keep=86400)
+        started = time.monotonic()
+        with pytest.raises(ServiceUnavailable) as caught, database_calls(0.3):
+            OPERATIONS[operation](store)
+        assert time.monotonic() - started < 1.3
+    assert caught.value.retry_after is not None
+    (record,) = caplog.records
+    assert caught.value.id in record.getMessage()
+    assert record.levelno == logging.ERROR
+
+
+def test_all_calls_of_a_request_share_its_time(silent_server: socket.socket) -> None:
+    """A request with three operations must not hang for three times the option."""
+    uri = f"mongodb://127.0.0.1:{silent_server.getsockname()[1]}/otp"
+    with MongoClient[dict[str, Any]](uri, connect=False) as client:
+        store = SessionStore(client["otp"], "otp_sessions", keep=86400)
+        started = time.monotonic()
+        with pytest.raises(ServiceUnavailable), database_calls(0.5):
+            time.sleep(0.4)
+            with database_calls(5):
+                store.find(ID)
+        assert time.monotonic() - started < 1.5
+
+
+def test_a_refused_write_is_told_without_the_document(
+    mongo_uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        database: Database[dict[str, Any]] = client.get_default_database()
+        database.create_collection(
+            "otp_sessions", validator={"identifier": {"$type": "int"}}, validationLevel="strict"
+        )
+        store = SessionStore(database, "otp_sessions", keep=86400)
+        with pytest.raises(InternalError) as caught, database_calls(3):
+            store.insert(new_session(), RIGHT, settle=False)
+    assert not isinstance(caught.value, ServiceUnavailable)
+    assert "WriteError 121" in caplog.text
+    assert caught.value.id in caplog.text
+    told = caplog.text + "".join(traceback.format_exception(caught.value))
+    for secret in ("46701234567", ID, RIGHT.decode()):
+        assert secret not in told
+    assert caught.value.detail == "Internal server error"
+
+
+def test_a_whole_login_is_bounded_by_the_option(make_world: MakeWorld, refusing_port: int) -> None:
+    world = make_world(
+        config={"MONGO_URI": f"mongodb://127.0.0.1:{refusing_port}/otp"}, DB_TIMEOUT=0.2
+    )
+    started = time.monotonic()
+    with world.app.app_context(), pytest.raises(ServiceUnavailable):
+        world.otp.initiate(PHONE, "sms")
+    assert time.monotonic() - started < 1.2
+    assert world.outbox == []
+
+
+def test_starting_an_app_touches_no_database(
+    silent_server: socket.socket, make_world: MakeWorld
+) -> None:
+    port = silent_server.getsockname()[1]
+    make_world(config={"MONGO_URI": f"mongodb://127.0.0.1:{port}/otp"})
+    silent_server.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        silent_server.accept()
+
+
+@pytest.fixture(scope="module")
+def replica_set() -> Iterator[LocalMongod]:
+    """A replica set of one member, in which faults can be switched on."""
+    args = ["--replSet=faults", "--setParameter=enableTestCommands=1"]
+    with LocalMongod(args=args) as mongod:
+        with MongoClient[dict[str, Any]](mongod.uri("?directConnection=true")) as client:
+            member = {"_id": 0, "host": f"127.0.0.1:{mongod.port}"}
+            client.admin.command("replSetInitiate", {"_id": "faults", "members": [member]})
+            deadline = time.monotonic() + 30
+            while not client.admin.command("hello")["isWritablePrimary"]:
+                assert time.monotonic() < deadline, "no primary"
+                time.sleep(0.05)
+        yield mongod
+
+
+class Failing:
+    """An application whose database fails as it is told to."""
+
+    def __init__(self, world: World, client: MongoClient[dict[str, Any]]) -> None:
+        self.world = world
+        self._client = client
+
+    def fail(self, command: str, times: int = 1, **how: Any) -> None:
+        """Have the next *command* of any client fail."""
+        self._client.admin.command(
+            {
+                "configureFailPoint": "failCommand",
+                "mode": {"times": times},
+                "data": {"failCommands": [command], **how},
+            }
+        )
+
+    def stop(self) -> None:
+        self._client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+@pytest.fixture
+def failing(replica_set: LocalMongod, make_world: MakeWorld) -> Iterator[Failing]:
+    # A primary that really changed would tell the driver; here it has to look again, and often.
+    options = "replicaSet=faults&retryWrites=false&heartbeatFrequencyMS=500"
+    uri = replica_set.uri(f"otp?{options}")
+    world = make_world(config={"MONGO_URI": uri}, LOCKOUT_THRESHOLD=3, DISABLE_AFTER=6)
+    world.initiate("+46700000000")
+    with MongoClient[dict[str, Any]](replica_set.uri("?directConnection=true")) as client:
+        failing = Failing(world, client)
+        yield failing
+        failing.stop()
+        client.drop_database("otp")
+
+
+def assert_unavailable(answer: Any) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.json["error"]["code"] == "serviceUnavailable"
+    assert int(answer.headers["Retry-After"]) == answer.json["error"]["retryAfter"] >= 1
+
+
+WRITE_CONCERN_ERRORS = [11602, 189, 91, 10107, 11600, 64]
+COMMAND_ERRORS = [133, 134, 11602, 189, 91, 10107, 11600, 13435, 13436, 50, 262]
+
+
+@pytest.mark.parametrize("code", WRITE_CONCERN_ERRORS)
+@pytest.mark.parametrize("command", ["findAndModify", "insert"])
+def test_a_send_that_a_failover_interrupts_is_a_503_and_sends_nothing(
+    command: str, code: int, failing: Failing
+) -> None:
+    failing.fail(command, writeConcernError={"code": code, "errmsg": "interrupted"})
+
+    assert_unavailable(failing.world.client.post("/otp/initiate", json=ASK))
+    assert len(failing.world.outbox) == 1
+
+
+@pytest.mark.parametrize("code", WRITE_CONCERN_ERRORS)
+def test_a_guess_that_a_failover_interrupts_is_a_503(code: int, failing: Failing) -> None:
+    session_id = failing.world.initiate()
+    failing.fail("findAndModify", writeConcernError={"code": code, "errmsg": "interrupted"})
+
+    assert_unavailable(failing.world.verify(session_id, failing.world.wrong_code))
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [*(("findAndModify", code) for code in COMMAND_ERRORS), ("insert", 133), ("insert", 10107)],
+)
+def test_a_send_without_a_primary_is_a_503_and_sends_nothing(
+    command: str, code: int, failing: Failing
+) -> None:
+    failing.fail(command, errorCode=code)
+
+    assert_unavailable(failing.world.client.post("/otp/initiate", json=ASK))
+    assert len(failing.world.outbox) == 1
+
+
+@pytest.mark.parametrize("code", COMMAND_ERRORS)
+def test_a_guess_without_a_primary_is_a_503_and_costs_no_try(code: int, failing: Failing) -> None:
+    session_id = failing.world.initiate()
+    failing.fail("findAndModify", errorCode=code)
+
+    assert_unavailable(failing.world.verify(session_id, failing.world.code))
+    assert failing.world.verify(session_id, failing.world.code).status_code == 200
+
+
+def test_a_connection_that_breaks_in_a_guess_is_a_503(failing: Failing) -> None:
+    session_id = failing.world.initiate()
+    failing.fail("findAndModify", closeConnection=True)
+
+    assert_unavailable(failing.world.verify(session_id, failing.world.code))
+
+
+@pytest.mark.parametrize("code", [11600, 91, 189])
+def test_an_owner_signs_in_though_the_settling_is_interrupted(code: int, failing: Failing) -> None:
+    session_id = failing.world.initiate()
+    assert failing.world.verify(session_id, failing.world.wrong_code).status_code == 401
+    failing.fail("update", errorCode=code)
+
+    assert failing.world.verify(session_id, failing.world.code).status_code == 200
+
+
+def test_what_the_database_refuses_for_good_is_a_500(failing: Failing) -> None:
+    failing.fail("insert", errorCode=13)  # Unauthorized, which no waiting heals
+
+    answer = failing.world.client.post("/otp/initiate", json=ASK)
+
+    assert answer.status_code == 500
+    assert "Retry-After" not in answer.headers
+    assert len(failing.world.outbox) == 1
