@@ -1,501 +1,693 @@
-"""Failures in a row of an identifier: counting, waiting, disabling, clearing."""
+"""One account: its sends, failures in a row, reserved tries and lock, and how they are cleared."""
 
 from __future__ import annotations
 
 import re
 import threading
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import count, permutations
 from typing import Any
 
 import pytest
-import time_machine
 from bson import Int64
-from conftest import LOCKOUTS, NOW, MakeWorld, World
-from listeners import Meanwhile
-from pymongo import MongoClient, UpdateOne
+from conftest import NOW
+from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from flask_otp_auth.exceptions import (
-    IdentifierLocked,
-    InvalidIdentifier,
-    InvalidRequest,
-    OtpAuthError,
-    ServiceUnavailable,
-)
-from flask_otp_auth.lockouts import Lockout, LockoutStore
-from local_mongod import free_port
+from flask_otp_auth.exceptions import ServiceUnavailable
+from flask_otp_auth.store.account import AccountRules, Event
+from flask_otp_auth.store.accounts import AccountStore, Admission, Failure
+from flask_otp_auth.store.database import database_calls
+from local_mongod import LocalMongod, free_port
 
-NUMBER = "+46701234567"
-COUNTS = "otp_sessions.accounts"
+Documents = Collection[dict[str, Any]]
+DEFAULTS = [
+    (1, timedelta(seconds=30)),
+    (5, timedelta(minutes=15)),
+    (20, timedelta(days=1)),
+]
+TTL = timedelta(seconds=300)
+_sessions = count(1)
 
 
 @pytest.fixture
-def database(mongo_uri: str) -> Any:
-    with MongoClient(mongo_uri, tz_aware=True) as client:
+def database(mongo_uri: str) -> Iterator[Database[dict[str, Any]]]:
+    with MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as client:
         yield client.get_default_database()
 
 
 @pytest.fixture
-def documents(database: Database[dict[str, Any]]) -> Collection[dict[str, Any]]:
-    return database[COUNTS]
+def documents(database: Database[dict[str, Any]]) -> Documents:
+    return database["accounts"]
 
 
-def lockouts(database: Database[dict[str, Any]], **changes: Any) -> LockoutStore:
-    options = {"key": b"k" * 32, "threshold": 6, "disable_after": 100, "step": 3, "timeout": 3.0}
-    return LockoutStore(database, COUNTS, **{**options, **changes})
+class Account:
+    """One account under rules of its own, asked at times that the test names."""
+
+    def __init__(
+        self,
+        database: Database[dict[str, Any]],
+        sends: Sequence[tuple[int, timedelta]] = (),
+        *,
+        threshold: int | None = None,
+        disable_after: int | None = None,
+        step: int = 3,
+        name: str = "user@example.com",
+    ) -> None:
+        rules = AccountRules(sends, threshold, disable_after, step)
+        self.store = AccountStore(database, "accounts", key=b"k" * 32, rules=rules)
+        self.key = self.store.key_of(name)
+
+    def ask(
+        self, now: datetime = NOW, *, session: str = "", tries: int = 3, ttl: timedelta = TTL
+    ) -> Admission:
+        session = session or f"session {next(_sessions)}"
+        return self.store.admit(self.key, session, tries=tries, expires_at=now + ttl, now=now)
+
+    def fail(self, session: str = "s", judged_at: datetime = NOW, now: datetime = NOW) -> Failure:
+        return self.store.record_failure(self.key, session, judged_at=judged_at, now=now)
+
+    def succeed(self, session: str = "s", judged_at: datetime = NOW, now: datetime = NOW) -> None:
+        self.store.settle(self.key, session, judged_at=judged_at, now=now)
+
+    def wait_of(self, now: datetime = NOW, **keywords: Any) -> float:
+        """Return 0 if a send was let through, else the seconds to wait."""
+        found = self.ask(now, **keywords)
+        if found.event is Event.SENT:
+            return 0
+        assert found.retry_at is not None
+        return (found.retry_at - now).total_seconds()
 
 
-def fail(store: LockoutStore, times: int = 1, identifier: str = NUMBER) -> Lockout:
-    """Count failures, each a millisecond after the last; return where that leads."""
-    for n in range(times):
-        found = store.record_failure(identifier, NOW + timedelta(milliseconds=n))
-    assert found is not None
-    return found
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
 
 
-def waits_until(store: LockoutStore, failures: int) -> dict[int, float]:
-    """Return the seconds of each wait by the failure that began it."""
-    waits = {}
-    for failure in range(1, failures + 1):
-        now = NOW + timedelta(hours=failure)
-        found = store.record_failure(NUMBER, now)
-        assert found is not None
-        assert found.failures == failure
-        wait = found.wait(now)
-        assert found.begins == (wait is not None or failure == 100)
-        if wait is not None:
-            waits[failure] = wait
-    return waits
+class TestSends:
+    """Moving windows, whoever asks and from wherever."""
+
+    def test_the_window_moves_with_the_sends_and_has_no_edge_to_send_twice_as_much_at(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, [(5, timedelta(minutes=15))])
+        sent = [second for second in range(0, 3600, 10) if not account.wait_of(at(second))]
+
+        for first in sent:
+            assert sum(first <= second < first + 900 for second in sent) <= 5
+        assert sent[:5] == [0, 10, 20, 30, 40]
+        assert sent[5:10] == [900, 910, 920, 930, 940]
+
+    def test_a_send_is_free_again_at_the_end_of_its_window_and_not_before(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, [(1, timedelta(seconds=30))])
+        assert account.wait_of() == 0
+        assert account.wait_of() == 30
+        assert account.wait_of(at(29.999)) == pytest.approx(0.001)
+        assert account.wait_of(at(30)) == 0
+
+    @pytest.mark.parametrize(
+        ("rules", "sends", "wait"),
+        [
+            (DEFAULTS[:1], [0], 30),
+            (DEFAULTS[:1], [-10], 20),
+            (DEFAULTS[:1], [-29.5], 0.5),
+            ([(2, timedelta(hours=1))], [-3000, -100], 600),
+            ([(1, timedelta(days=1))], [0], 86_400),
+            ([*DEFAULTS[:1], (2, timedelta(minutes=15)), (3, timedelta(days=1))],
+             [-5000, -600, -100], 81_400),
+            ([(2, timedelta(minutes=1)), (2, timedelta(hours=1))], [0, 0], 3600),
+            ([(2, timedelta(hours=1)), (2, timedelta(minutes=1))], [0, 0], 3600),
+        ],
+    )  # fmt: skip
+    def test_a_refusal_says_how_long_to_wait_and_who_waits_so_long_gets_the_code(
+        self,
+        rules: list[tuple[int, timedelta]],
+        sends: list[float],
+        wait: float,
+        database: Database[dict[str, Any]],
+    ) -> None:
+        account = Account(database, rules)
+        for before in sends:
+            assert account.wait_of(at(before)) == 0
+
+        assert [account.wait_of() for _ in range(3)] == [pytest.approx(wait)] * 3
+        assert account.wait_of(at(wait)) == 0
+
+    def test_what_one_limit_refuses_is_counted_by_none(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, [(1, timedelta(seconds=30)), (2, timedelta(hours=1))])
+        assert [account.wait_of(at(second)) for second in (0, 10, 20, 30)] == [0, 20, 10, 0]
+        for n in range(20):
+            assert account.wait_of(at(60 + 31 * n)) > 31
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["sends"] == [at(30), at(0)]
+
+        assert account.wait_of(at(3600)) == 0
+
+    def test_a_document_keeps_no_more_sends_than_the_limits_ask_about(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, [(3, timedelta(seconds=10)), (5, timedelta(minutes=1))])
+        for n in range(30):
+            assert account.wait_of(at(13 * n)) == 0
+        stored = documents.find_one()
+        assert stored is not None
+        assert len(stored["sends"]) == 5
+
+    def test_accounts_are_counted_apart(self, database: Database[dict[str, Any]]) -> None:
+        one = Account(database, DEFAULTS)
+        other = Account(database, DEFAULTS, name="other@example.com")
+
+        assert [one.wait_of(), one.wait_of(), other.wait_of()] == [0, 30, 0]
+
+    def test_exactly_as_many_are_let_through_as_allowed_when_all_come_at_once(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, [(7, timedelta(minutes=1))])
+        waits: list[float] = []
+        barrier = threading.Barrier(24)
+
+        def send() -> None:
+            barrier.wait(30)
+            waits.append(account.wait_of())
+
+        threads = [threading.Thread(target=send) for _ in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+
+        assert sorted(waits) == [0] * 7 + [60] * 17
+
+    def test_a_clock_that_jumped_ahead_locks_nobody_out_for_longer_than_a_window(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, DEFAULTS, threshold=6, disable_after=100)
+        assert account.wait_of(NOW + timedelta(days=3650)) == 0
+
+        assert account.wait_of() == 30  # as if it had been sent now
+        assert account.wait_of(at(30)) == 0
+
+    def test_a_send_that_failed_is_given_back_with_its_tries(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, [(2, timedelta(hours=1))], threshold=6, disable_after=100)
+        account.ask(at(0), session="went out")
+        account.ask(at(1), session="failed")
+        assert account.wait_of(at(2)) == 3598
+
+        account.store.give_back(account.key, at(1), "failed")
+
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["sends"] == [at(0)]
+        assert [open_["session"] for open_ in stored["open"]] == ["went out"]
+        assert account.wait_of(at(2)) == 0
+
+    def test_of_two_sends_at_one_moment_only_one_is_given_back(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, [(3, timedelta(hours=1))])
+        account.ask()
+        account.ask()
+        account.store.give_back(account.key, NOW)
+        account.store.give_back(account.key, at(5))  # nothing was sent then
+
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["sends"] == [NOW]
+
+    def test_a_first_send_is_not_refused_because_another_was_counted_at_that_moment(self) -> None:
+        """Two processes that both find no account both try to insert it; one of them is second."""
+        with LocalMongod(args=["--setParameter=enableTestCommands=1"]) as mongod:
+            clients = [MongoClient[dict[str, Any]](mongod.uri("otp")) for _ in range(2)]
+            accounts = [
+                Account(client.get_default_database(), [(10, timedelta(minutes=1))])
+                for client in clients
+            ]
+            before_insert = "hangBeforeUpsertPerformsInsert"
+            admin, waits = clients[0].admin, []
+            held = admin.command({"configureFailPoint": before_insert, "mode": "alwaysOn"})["count"]
+            sends = [
+                threading.Thread(target=lambda account=account: waits.append(account.wait_of()))
+                for account in accounts
+            ]
+            for send in sends:
+                send.start()
+            admin.command(
+                {"waitForFailPoint": before_insert, "timesEntered": held + 2, "maxTimeMS": 30_000}
+            )
+            admin.command({"configureFailPoint": before_insert, "mode": "off"})
+            for send in sends:
+                send.join(30)
+            [stored] = clients[0].otp.accounts.find()
+            for client in clients:
+                client.close()
+
+        assert waits == [0, 0]
+        assert len(stored["sends"]) == 2
 
 
-def test_the_waits_double_from_30_seconds_to_a_quarter_of_an_hour(
-    database: Database[dict[str, Any]],
+class TestFailures:
+    """Waiting and disabling."""
+
+    def waits(self, account: Account, failures: int) -> dict[int, float]:
+        """Return the seconds of each wait by the failure that began it."""
+        waits = {}
+        for failure in range(1, failures + 1):
+            now = NOW + timedelta(hours=failure)
+            found = account.fail(judged_at=now, now=now)
+            assert found.failures == failure
+            if found.event is Event.FAILED:
+                assert account.wait_of(now) == 0
+            if found.event is Event.WAITING:
+                waits[failure] = account.wait_of(now)
+        return waits
+
+    def test_the_waits_double_from_30_seconds_to_a_quarter_of_an_hour(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        waits = self.waits(Account(database, threshold=6, disable_after=100), 40)
+
+        doubling = {6: 30, 9: 60, 12: 120, 15: 240, 18: 480}
+        assert waits == {**doubling, **dict.fromkeys(range(21, 41, 3), 900)}
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({"threshold": 1, "step": 1}, {1: 30, 2: 60, 3: 120, 4: 240, 5: 480, 6: 900, 7: 900}),
+            ({"threshold": 3, "step": 3}, {3: 30, 6: 60}),
+            ({"threshold": 4, "step": 2}, {4: 30, 6: 60}),
+            ({"threshold": 7, "step": 10}, {7: 30}),
+            ({"threshold": None, "disable_after": 80}, {}),
+        ],
+    )
+    def test_the_waits_follow_the_threshold_and_the_tries_of_a_session(
+        self,
+        options: dict[str, Any],
+        expected: dict[int, float],
+        database: Database[dict[str, Any]],
+    ) -> None:
+        account = Account(database, **{"disable_after": 100, **options})
+        assert self.waits(account, 7) == expected
+
+    def test_a_count_far_beyond_all_bounds_still_waits_a_quarter_of_an_hour(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, threshold=6)
+        account.fail()
+        for failures in (9_998, 2**31 - 5):
+            documents.update_one({}, {"$set": {"failures": Int64(failures // 3 * 3 - 1)}})
+            assert account.fail().event is Event.WAITING
+            assert account.wait_of() == 900
+
+    def test_a_wait_ends_at_its_millisecond(self, database: Database[dict[str, Any]]) -> None:
+        account = Account(database, threshold=6, disable_after=100)
+        for _ in range(6):
+            account.fail()
+
+        assert account.wait_of(at(29.999)) == pytest.approx(0.001)
+        assert account.wait_of(at(30)) == 0
+
+    def test_failures_between_the_steps_change_no_wait(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, threshold=6, disable_after=100)
+        for _ in range(6):
+            account.fail()
+        for _ in range(2):
+            assert account.fail(now=at(20)).event is Event.FAILED
+
+        assert account.wait_of(at(20)) == 10
+
+    def test_the_hundredth_failure_disables_for_good(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, threshold=6, disable_after=100)
+        events = [account.fail(judged_at=at(n), now=at(n)).event for n in range(100)]
+
+        assert events.count(Event.DISABLED) == 1
+        assert events[-1] is Event.DISABLED
+        for now in (at(1000), NOW + timedelta(days=3650)):
+            refused = account.ask(now)
+            assert (refused.event, refused.retry_at) == (Event.DISABLED, None)
+
+    def test_disabling_can_be_off_while_waiting_is_on(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, threshold=6)
+        for _ in range(120):
+            account.fail()
+
+        assert account.wait_of(at(900)) == 0
+
+    def test_while_locked_and_limited_the_wait_is_the_later_of_both(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, [(1, timedelta(minutes=1))], threshold=1, step=1)
+        account.ask()
+        account.fail()
+        refused = account.ask(at(10))
+
+        assert refused.event is Event.LOCKED
+        assert refused.retry_at == at(60)
+        assert account.wait_of(at(60)) == 0
+
+    def test_no_failure_is_lost_when_many_come_at_once(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, threshold=6, disable_after=100)
+        barrier = threading.Barrier(32)
+
+        def wrong() -> None:
+            barrier.wait(30)
+            account.fail()
+
+        threads = [threading.Thread(target=wrong) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["failures"] == 32
+
+    def test_time_alone_forgets_no_failure_and_no_lock(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, DEFAULTS, threshold=6, disable_after=100)
+        account.ask()
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["expireAt"] > NOW + timedelta(days=1)
+        account.fail()
+        assert documents.find_one({"expireAt": {"$exists": True}}) is None
+
+        account.succeed(judged_at=at(1), now=at(1))
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["expireAt"] > NOW + timedelta(days=1)
+        account.store.create_indexes()
+        assert documents.index_information()["expireAt_1"]["expireAfterSeconds"] == 0
+
+
+class TestTries:
+    """Never more wrong codes in a row than allowed, whatever is opened side by side."""
+
+    def test_open_sessions_hold_their_tries_until_they_lapse(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, threshold=3, disable_after=10)
+        granted = [account.ask(at(n)).tries for n in range(4)]
+        assert granted == [3, 3, 3, 1]
+
+        refused = account.ask(at(4))
+        assert refused.event is Event.RESERVED
+        assert refused.retry_at is not None
+        lapse = (refused.retry_at - NOW).total_seconds()
+        assert 300 < lapse <= 360  # the first session, and what a guess may take
+        assert account.wait_of(refused.retry_at - timedelta(milliseconds=1)) > 0
+        assert account.ask(refused.retry_at).tries == 3
+
+    def test_a_failure_moves_a_try_from_reserved_to_failed(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, threshold=3, disable_after=10)
+        account.ask(session="s")
+        for failures in (1, 2, 3):
+            found = account.fail("s")
+            assert found.failures == failures
+            stored = documents.find_one()
+            assert stored is not None
+            left = sum(open_["tries"] for open_ in stored["open"])
+            assert left == 3 - failures
+        assert account.fail("s").failures == 4  # one that was not reserved counts all the same
+
+    def test_no_tries_are_reserved_where_no_failure_counts(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database)
+        assert {account.ask().tries for _ in range(50)} == {3}
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["open"] == []
+
+    def test_a_right_code_gives_the_tries_of_its_session_back(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, threshold=3, disable_after=6)
+        assert account.ask(session="s").settle is False
+        assert account.ask(session="t").settle is True  # over half of the tries are held now
+        assert account.ask().event is Event.RESERVED
+
+        account.succeed("t", judged_at=at(1), now=at(1))
+
+        assert account.ask(at(1)).tries == 3
+
+    def test_a_reservation_of_a_clock_that_is_ahead_lapses_within_hours(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, threshold=1, disable_after=3)
+        account.ask(NOW + timedelta(days=3650))
+        assert account.wait_of() <= 2 * 3600
+
+        # Each look counts from now on, so it has to be one of the later ones that goes through.
+        account.ask(NOW)
+        stored = account.ask(NOW + timedelta(hours=2))
+        assert stored.event is Event.SENT
+
+    def test_the_bound_holds_however_admissions_and_guesses_interleave(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, threshold=3, disable_after=40, step=10)
+        judged: list[int] = []
+
+        def attack() -> None:
+            for n in range(40):
+                session = f"{threading.get_ident()} {n}"
+                admission = account.ask(session=session, tries=10)
+                if admission.event is not Event.SENT:
+                    continue
+                for _ in range(admission.tries):
+                    judged.append(1)
+                    account.fail(session)
+                documents.update_one({}, {"$unset": {"lockedUntil": ""}})  # the waits are over
+
+        threads = [threading.Thread(target=attack) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        assert len(judged) == 40
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["failures"] == 40
+
+
+WHEN = [at(0), at(0.001), at(0.002)]
+
+
+class TestSettling:
+    """A right code forgets what was judged before it, and nothing else, in whatever order."""
+
+    @pytest.mark.parametrize(
+        ("right", "wrong", "left"),
+        [
+            (WHEN[1], WHEN[0], 0),
+            (WHEN[1], WHEN[1], 1),  # which of the two came first nobody knows, so it counts
+            (WHEN[1], WHEN[2], 1),
+        ],
+        ids=["judged before", "judged at the same moment", "judged after"],
+    )
+    @pytest.mark.parametrize("first", ["settle", "failure"])
+    def test_only_failures_judged_before_the_right_code_are_forgotten(
+        self,
+        first: str,
+        right: datetime,
+        wrong: datetime,
+        left: int,
+        database: Database[dict[str, Any]],
+        documents: Documents,
+    ) -> None:
+        account = Account(database, threshold=6, disable_after=100)
+        account.ask(session="right")
+        account.ask(session="wrong")
+        calls = [
+            lambda: account.succeed("right", judged_at=right),
+            lambda: account.fail("wrong", judged_at=wrong),
+        ]
+        for call in calls if first == "settle" else reversed(calls):
+            call()
+
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["failures"] == left
+
+    def test_no_order_of_arrival_loses_a_failure_judged_at_or_after_a_right_code(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        verdicts = [
+            ("wrong", at(0.000)),
+            ("right", at(0.001)),
+            ("wrong", at(0.001)),
+            ("wrong", at(0.002)),
+            ("right", at(0.003)),
+            ("wrong", at(0.003)),
+        ]
+        for number, order in enumerate(permutations(verdicts)):
+            if number % 7:  # a hundred of them
+                continue
+            name = f"user{number}@example.com"
+            account = Account(database, threshold=6, disable_after=100, name=name)
+            account.ask()
+            for kind, judged_at in order:
+                if kind == "wrong":
+                    account.fail(judged_at=judged_at)
+                else:
+                    account.succeed(judged_at=judged_at)
+            stored = documents.find_one({"_id": account.key})
+            assert stored is not None
+            assert stored["failures"] == 1, order
+
+    def test_a_failure_of_before_a_right_code_that_comes_late_still_uses_its_try_up(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, threshold=6, disable_after=100)
+        account.ask(session="slow")
+        account.succeed("other", judged_at=at(1), now=at(1))
+
+        assert account.fail("slow", judged_at=at(0.5), now=at(2)).failures == 0
+        stored = documents.find_one()
+        assert stored is not None
+        assert [open_["tries"] for open_ in stored["open"]] == [2]
+
+    def test_a_right_code_ends_a_wait_and_a_disabling(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, threshold=6, disable_after=9)
+        for _ in range(9):
+            account.fail()
+        assert account.ask().event is Event.DISABLED
+
+        account.succeed(judged_at=at(1), now=at(1))
+
+        assert account.wait_of(at(1)) == 0
+
+    def test_an_unlock_forgets_failures_and_sends_and_keeps_what_is_reserved(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, [(3, timedelta(days=1))], threshold=3, disable_after=6)
+        account.ask(session="open")
+        account.ask(session="tried")
+        for _ in range(3):
+            account.fail("tried", judged_at=at(-1), now=at(-1))
+
+        assert account.store.unlock(account.key, NOW) is True
+        assert account.store.unlock(account.key, NOW) is False
+
+        stored = documents.find_one()
+        assert stored is not None
+        assert (stored["failures"], stored["sends"]) == (0, [])
+        assert [open_["session"] for open_ in stored["open"]] == ["open"]
+        assert [account.ask().tries, account.ask().event] == [3, Event.RESERVED]
+
+    def test_unlock_forgets_all_of_one_account_and_nothing_of_another(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, threshold=6, disable_after=100)
+        other = Account(database, threshold=6, disable_after=100, name="other@example.com")
+        for _ in range(7):
+            account.fail()
+            other.fail()
+
+        assert account.store.unlock(account.key, NOW) is True
+        stored = documents.find_one({"_id": other.key})
+        assert stored is not None
+        assert stored["failures"] == 7
+
+
+def test_an_account_cannot_be_read_in_the_collection(
+    database: Database[dict[str, Any]], documents: Documents
 ) -> None:
-    waits = waits_until(lockouts(database), 40)
+    account = Account(database, DEFAULTS, threshold=6, disable_after=100, name="46701234567")
+    account.ask(session="0" * 32)
+    account.fail("0" * 32)
 
-    doubling = {6: 30, 9: 60, 12: 120, 15: 240, 18: 480}
-    assert waits == {**doubling, **dict.fromkeys(range(21, 41, 3), 900)}
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"threshold": 1, "step": 1}, {1: 30, 2: 60, 3: 120, 4: 240, 5: 480, 6: 900, 7: 900}),
-        ({"threshold": 3, "step": 3}, {3: 30, 6: 60}),
-        ({"threshold": 4, "step": 2}, {4: 30, 6: 60}),
-        ({"threshold": 7, "step": 10}, {7: 30}),
-        ({"threshold": None, "disable_after": 8}, {}),
-    ],
-)
-def test_the_waits_follow_the_threshold_and_the_tries_of_a_session(
-    options: dict[str, Any], expected: dict[int, float], database: Database[dict[str, Any]]
-) -> None:
-    assert waits_until(lockouts(database, **options), 7) == expected
-
-
-def test_a_count_far_beyond_all_bounds_still_waits_a_quarter_of_an_hour(
-    database: Database[dict[str, Any]], documents: Collection[dict[str, Any]]
-) -> None:
-    store = lockouts(database, disable_after=None)
-    fail(store)
-    for count in (9_998, 2**31 - 5, 2**40 - 1):
-        documents.update_one(LOCKOUTS, {"$set": {"failures": Int64(count // 3 * 3 - 1)}})
-        now = NOW + timedelta(seconds=1)
-        found = store.record_failure(NUMBER, now)
-        assert found is not None
-        assert found.wait(now) == 900
-
-
-def test_a_wait_ends_at_its_millisecond(database: Database[dict[str, Any]]) -> None:
-    store = lockouts(database)
-    fail(store, 6)
-    found = store.find(NUMBER)
-    assert found is not None
-    end = NOW + timedelta(seconds=30, milliseconds=5)
-
-    assert found.locked_until == end
-    assert found.wait(end - timedelta(milliseconds=1)) == pytest.approx(0.001)
-    assert found.wait(end) is None
-    assert found.disabled is False
-
-
-def test_failures_between_the_steps_change_no_wait(database: Database[dict[str, Any]]) -> None:
-    store = lockouts(database)
-    sixth = fail(store, 6)
-    for _ in range(2):
-        later = store.record_failure(NUMBER, NOW + timedelta(seconds=29))
-        assert later is not None
-        assert later.locked_until == sixth.locked_until
-        assert not later.begins
-
-
-def test_the_hundredth_failure_disables_for_good(database: Database[dict[str, Any]]) -> None:
-    store = lockouts(database)
-
-    assert fail(store, 99).disabled is False
-    found = store.record_failure(NUMBER, NOW + timedelta(days=1))
-    assert found is not None
-    assert found.disabled is True
-    assert found.begins
-    later = store.record_failure(NUMBER, NOW + timedelta(days=2))
-    assert later is not None
-    assert later.disabled is True
-    assert not later.begins
-
-
-def test_disabling_can_be_off_while_waiting_is_on(database: Database[dict[str, Any]]) -> None:
-    found = fail(lockouts(database, disable_after=None), 120)
-
-    assert found.failures == 120
-    assert found.disabled is False
-
-
-def test_what_is_off_altogether_is_neither_read_nor_written(
-    database: Database[dict[str, Any]], documents: Collection[dict[str, Any]]
-) -> None:
-    store = lockouts(database, threshold=None, disable_after=None)
-
-    assert store.enabled is False
-    assert store.record_failure(NUMBER, NOW) is None
-    assert store.find(NUMBER) is None
-    assert documents.count_documents(LOCKOUTS) == 0
-
-
-def test_clear_forgets_all_of_one_identifier_and_nothing_of_another(
-    database: Database[dict[str, Any]],
-) -> None:
-    store = lockouts(database)
-    fail(store, 100)
-    fail(store, 7, "user@example.com")
-
-    assert store.clear(NUMBER) is True
-    assert store.clear(NUMBER) is False
-    assert store.find(NUMBER) is None
-    other = store.find("user@example.com")
-    assert other is not None
-    assert other.failures == 7
-
-
-def test_an_identifier_cannot_be_read_in_the_collection(
-    database: Database[dict[str, Any]], documents: Collection[dict[str, Any]]
-) -> None:
-    fail(lockouts(database), 6)
-
-    [stored] = documents.find(LOCKOUTS)
-    assert re.fullmatch("lockout:[0-9a-f]{64}", stored["_id"])
+    [stored] = documents.find()
+    assert re.fullmatch("[0-9a-f]{64}", stored["_id"])
     assert "70123" not in str({**stored, "_id": ""})
-    assert lockouts(database, key=b"x" * 32).find(NUMBER) is None
+    other_key = AccountStore(database, "accounts", key=b"x" * 32, rules=account.store.rules)
+    assert other_key.key_of("46701234567") != account.key
 
 
-def test_no_failure_is_lost_when_many_come_at_once(database: Database[dict[str, Any]]) -> None:
-    store = lockouts(database)
-    barrier = threading.Barrier(32)
-
-    def wrong() -> None:
-        barrier.wait(30)
-        store.record_failure(NUMBER, NOW)
-
-    threads = [threading.Thread(target=wrong) for _ in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-
-    found = store.find(NUMBER)
-    assert found is not None
-    assert found.failures == 32
+@pytest.mark.parametrize("name", ["admit", "fail", "settle", "unlock", "give_back"])
+def test_a_database_that_is_away_lets_nothing_through(name: str) -> None:
+    uri = f"mongodb://127.0.0.1:{free_port()}/otp"
+    with MongoClient[dict[str, Any]](uri, connect=False) as client:
+        account = Account(client.get_default_database(), DEFAULTS, threshold=6, disable_after=100)
+        calls = {
+            "admit": account.ask,
+            "fail": account.fail,
+            "settle": account.succeed,
+            "unlock": lambda: account.store.unlock(account.key, NOW),
+            "give_back": lambda: account.store.give_back(account.key, NOW),
+        }
+        with pytest.raises(ServiceUnavailable), database_calls(0.2):
+            calls[name]()
 
 
-def test_a_database_that_is_away_lets_nothing_through() -> None:
-    with MongoClient(f"mongodb://127.0.0.1:{free_port()}/otp", connect=False) as client:
-        store = lockouts(client.get_default_database(), timeout=0.2)
-        for call in (
-            lambda: store.find(NUMBER),
-            lambda: store.record_failure(NUMBER, NOW),
-            lambda: store.clear(NUMBER),
-        ):
-            with pytest.raises(ServiceUnavailable):
-                call()
-
-
-CORRUPT: list[dict[str, Any]] = [
-    {"lockedUntil": "2026-01-01"},
-    {"lockedUntil": 0},
-    {"lockedUntil": False},
-    {"lockedUntil": []},
-    {"disabled": None},
-    {"disabled": "no"},
-    {"disabled": 0},
-    {"disabled": []},
-    {"failures": "6"},
-    {"failures": None},
-    {"failures": []},
-    {"failures": float("nan")},
+DAMAGE: list[dict[str, Any]] = [
+    *({"lockedUntil": value} for value in ("2026-01-01", 0, False, [], None)),
+    *({"failures": value} for value in ("6", None, [], float("nan"), 1.5, True, -1, Int64(-5))),
+    *({"sends": value} for value in ("often", {"0": 1}, 5, [NOW, "now"], [1], True, None)),
+    *({"failedAt": value} for value in ("often", [1], 5, None)),
+    *({"open": value} for value in (1, {}, "x", [1], [{"tries": 1}], None)),
+    *(
+        {"open": [{"session": "s", "until": at(300), **part}]}
+        for part in ({"tries": -5}, {"tries": "3"}, {"tries": None}, {"tries": 3, "until": 1})
+    ),
+    {"clearedAt": "now"},
 ]
 
 
-@pytest.fixture
-def world(make_world: MakeWorld, clock: time_machine.Traveller) -> World:
-    return make_world(guarded=True, CLIENT_LIMITS=None, IDENTIFIER_LIMITS=None)
-
-
-def ask(world: World) -> Any:
-    return world.client.post("/otp/initiate", json={"identifier": NUMBER, "method": "sms"})
-
-
-def wrong(world: World, times: int) -> None:
-    for _ in range(times):
-        session_id = world.initiate()
-        assert world.verify(session_id, world.wrong_code).status_code == 401
-
-
-@pytest.mark.parametrize("damage", CORRUPT, ids=repr)
-def test_a_damaged_record_gives_no_code_away_without_an_unlock(
-    damage: dict[str, Any], world: World
+@pytest.mark.parametrize("damage", DAMAGE, ids=repr)
+def test_a_damaged_account_is_locked_until_an_unlock_and_never_open(
+    damage: dict[str, Any], database: Database[dict[str, Any]], documents: Documents
 ) -> None:
-    wrong(world, 5)
-    documents = world.mongo.db[COUNTS]
-    documents.update_one(LOCKOUTS, {"$set": damage})
+    account = Account(database, DEFAULTS, threshold=6, disable_after=100)
+    account.ask(session="s")
+    account.fail("s")
+    documents.update_one({}, {"$set": damage})
 
-    assert ask(world).status_code in (429, 500)
-    with world.app.app_context():
-        with pytest.raises(OtpAuthError):
-            world.otp.initiate(NUMBER, "sms")
-        assert world.otp.unlock(NUMBER, "sms") is True
-    assert ask(world).status_code == 200
+    for now in (at(0), at(3600), NOW + timedelta(days=365)):
+        refused = account.ask(now)
+        assert (refused.event, refused.retry_at) == (Event.DISABLED, None)
+    account.succeed("s", judged_at=at(1), now=at(1))
+    assert account.ask(at(3600)).event is Event.DISABLED
+    account.fail("s")
+    assert account.ask(at(3600)).event is Event.DISABLED
+    [record] = account.store.find(account.key)
+    assert record.failures >= 100
+
+    assert account.store.unlock(account.key, NOW) is True
+    assert account.ask(at(3600)).event is Event.SENT
 
 
-@pytest.mark.parametrize("missing", ["failures", "disabled"])
-def test_a_record_with_a_part_missing_gives_no_code_away_without_an_unlock(
-    missing: str, world: World
+@pytest.mark.parametrize("damage", [{"sends": "often"}, {"open": 7}, {"failures": []}], ids=repr)
+def test_giving_a_send_back_to_a_damaged_account_repairs_nothing(
+    damage: dict[str, Any], database: Database[dict[str, Any]]
 ) -> None:
-    wrong(world, 5)
-    world.mongo.db[COUNTS].update_one({}, {"$unset": {missing: ""}})
+    account = Account(database, DEFAULTS, threshold=6, disable_after=100)
+    account.ask(session="s")
+    database["accounts"].update_one({}, {"$set": damage})
 
-    assert ask(world).status_code in (429, 500)
-    with world.app.app_context():
-        with pytest.raises(OtpAuthError):
-            world.otp.initiate(NUMBER, "sms")
-        assert world.otp.unlock(NUMBER, "sms") is True
-    assert ask(world).status_code == 200
+    account.store.give_back(account.key, NOW, "s")
 
-
-@pytest.mark.parametrize("damage", [{"failures": "6"}, {"failures": None}, {"failures": []}])
-def test_a_damaged_count_gives_no_free_tries(damage: dict[str, Any], world: World) -> None:
-    session_id = world.initiate()
-    world.verify(session_id, world.wrong_code)
-    world.mongo.db[COUNTS].update_one({}, {"$set": damage})
-
-    for _ in range(5):
-        world.verify(session_id, world.wrong_code)
-
-    stored = world.sessions.find_one({"_id": session_id})
-    assert stored is not None
-    assert (stored["attempts"], stored["status"]) == (3, "locked")
-
-
-def test_a_wrong_code_that_cannot_be_counted_gets_no_verdict_and_costs_its_try(
-    world: World,
-) -> None:
-    session_id, code = world.initiate(), world.code
-    world.mongo.db.create_collection(COUNTS, viewOn="nothing", pipeline=[])
-
-    for attempts in (1, 2):
-        answer = world.verify(session_id, world.wrong_code)
-        assert answer.status_code == 500
-        assert "remainingAttempts" not in answer.text
-        stored = world.sessions.find_one({"_id": session_id})
-        assert stored is not None
-        assert stored["attempts"] == attempts
-
-    assert world.verify(session_id, code).status_code == 200
-
-
-def test_an_owner_signs_in_though_the_failures_cannot_be_cleared(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    session_id, code = world.initiate(), world.code
-    assert world.verify(session_id, world.wrong_code).status_code == 401
-    world.mongo.db[COUNTS].drop()
-    world.mongo.db.create_collection(COUNTS, viewOn="nothing", pipeline=[])
-
-    assert world.verify(session_id, code).status_code == 200
-    assert "not cleared" in caplog.text
-
-
-def test_a_locked_owner_is_told_so_and_when_to_come_back(
-    world: World, clock: time_machine.Traveller
-) -> None:
-    wrong(world, 6)
-    clock.shift(11.5)
-
-    refused = ask(world)
-
-    error = refused.json["error"]
-    assert refused.status_code == 429
-    assert refused.json == {
-        "status": 429,
-        "error": {
-            "id": error["id"],
-            "title": "Too Many Requests",
-            "detail": "Too many failed attempts",
-            "code": "identifierLocked",
-        },
-    }
-    assert refused.headers["Retry-After"] == "19"
-    with world.app.app_context(), pytest.raises(IdentifierLocked) as locked:
-        world.otp.initiate(NUMBER, "sms")
-    assert locked.value.retry_after == 19
-
-
-def test_a_right_code_clears_the_failures_of_the_same_session(world: World) -> None:
-    session_id = world.initiate()
-    world.verify(session_id, world.wrong_code)
-
-    assert world.verify(session_id, world.code).status_code == 200
-    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-
-
-def test_a_right_code_clears_failures_of_other_sessions_before_and_after_it_was_opened(
-    world: World,
-) -> None:
-    wrong(world, 1)
-    opened_after, code_after = world.initiate(), world.code
-    assert world.verify(opened_after, code_after).status_code == 200
-    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-
-    opened_before, code_before = world.initiate(), world.code
-    wrong(world, 2)
-    assert world.verify(opened_before, code_before).status_code == 200
-    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-
-
-def test_a_right_code_clears_failures_of_a_run_that_began_after_an_earlier_clearing(
-    world: World,
-) -> None:
-    kept, code = world.initiate(), world.code
-    wrong(world, 1)
-    session_id = world.initiate()
-    assert world.verify(session_id, world.code).status_code == 200
-    wrong(world, 1)
-
-    assert world.verify(kept, code).status_code == 200
-    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-
-
-def test_a_right_code_without_a_user_clears_the_failures_too(
-    world: World, clock: time_machine.Traveller
-) -> None:
-    @world.otp.get_user_handler
-    def nobody(identifier: str, method: str, payload: Any) -> Any:
-        return None
-
-    wrong(world, 2)
-    session_id = world.initiate()
-
-    assert world.verify(session_id, world.code).status_code == 404
-    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-
-
-def test_a_failure_that_came_while_a_session_was_being_stored_is_cleared_by_the_next_right_code(
-    make_world: MakeWorld, clock: time_machine.Traveller
-) -> None:
-    meanwhile = Meanwhile()
-    options = {"guarded": True, "CLIENT_LIMITS": None, "IDENTIFIER_LIMITS": None}
-    world = make_world(**options, listeners=[meanwhile])
-    attacker = make_world(**options)
-    others = attacker.initiate()
-    wrong_code = attacker.wrong_code
-    meanwhile.before("insert", lambda: attacker.verify(others, wrong_code))
-
-    session_id = world.initiate()
-    assert meanwhile.command is None
-    assert attacker.mongo.db[COUNTS].count_documents(LOCKOUTS) == 1
-    assert world.verify(session_id, world.code).status_code == 200
-    # Looking and storing are two operations; what comes between them stays counted for now.
-    assert attacker.mongo.db[COUNTS].count_documents(LOCKOUTS) == 1
-
-    assert world.verify(world.initiate(), world.code).status_code == 200
-    assert attacker.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-
-
-def test_unlock_tells_whether_there_was_anything_to_forget(world: World) -> None:
-    with world.app.app_context():
-        assert world.otp.unlock(NUMBER, "sms") is False
-        wrong(world, 1)
-        assert world.otp.unlock("0046 70 123 45 67", "sms") is True
-        assert world.otp.unlock(NUMBER, "sms") is False
-
-
-def test_unlock_refuses_what_no_request_could_have_locked(world: World) -> None:
-    with world.app.app_context():
-        with pytest.raises(InvalidIdentifier):
-            world.otp.unlock("nobody", "sms")
-        with pytest.raises(InvalidRequest):
-            world.otp.unlock(NUMBER, "fax")  # type: ignore[arg-type]
-        with pytest.raises(InvalidRequest):
-            world.otp.unlock(None, "sms")  # type: ignore[arg-type]
-
-
-def test_unlock_gives_no_send_back(make_world: MakeWorld, clock: time_machine.Traveller) -> None:
-    world = make_world(guarded=True)
-    session_id = world.initiate()
-    world.verify(session_id, world.wrong_code)
-
-    with world.app.app_context():
-        assert world.otp.unlock(NUMBER, "sms") is True
-
-    assert ask(world).json["error"]["code"] == "tooManyRequests"
-
-
-def test_lockouts_that_are_off_lock_nobody(
-    make_world: MakeWorld, clock: time_machine.Traveller
-) -> None:
-    world = make_world()
-    for _ in range(40):
-        world.verify(world.initiate(), world.wrong_code)
-
-    assert ask(world).status_code == 200
-    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-    with world.app.app_context():
-        assert world.otp.unlock(NUMBER, "sms") is False
-
-
-def test_a_sender_that_fails_counts_as_no_failure_of_the_owner(world: World) -> None:
-    @world.otp.send_code_handler
-    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
-        return False
-
-    for _ in range(8):
-        assert ask(world).status_code == 500
-    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-
-
-def test_a_code_that_was_typed_with_a_slip_of_form_counts_as_a_failure_once(world: World) -> None:
-    session_id = world.initiate()
-    web = world.client
-    for bad in (None, 123456, "", " ", "9" * 65):
-        answer = web.post("/otp/verify", json={"sessionId": session_id, "code": bad})
-        assert answer.status_code == 400
-    assert world.mongo.db[COUNTS].count_documents(LOCKOUTS) == 0
-    assert world.verify(session_id, "not a code").status_code == 401
-    assert world.mongo.db[COUNTS].find_one()["failures"] == 1
-
-
-def test_a_database_that_goes_past_a_lockout_in_silence_sends_nothing(
-    make_world: MakeWorld, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = make_world(guarded=True)
-    world.verify(world.initiate(), world.wrong_code)
-    clock.shift(31)
-    stop = LockoutStore.stop
-
-    def passed(store: LockoutStore, identifier: str) -> UpdateOne:
-        return UpdateOne(stop(store, identifier)._filter, {"$set": {"seen": True}})
-
-    monkeypatch.setattr(LockoutStore, "stop", passed)
-
-    assert ask(world).status_code == 500
-    assert len(world.outbox) == 1
-    assert world.sessions.count_documents({}) == 1
+    assert account.ask(at(3600)).event is Event.DISABLED

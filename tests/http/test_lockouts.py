@@ -1,0 +1,457 @@
+"""What an owner sees of wrong codes in a row: waits, disabling, clearing, unlocking."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+import time_machine
+from conftest import FAILED, MakeWorld, World
+from listeners import Meanwhile
+
+from flask_otp_auth.exceptions import (
+    IdentifierLocked,
+    InvalidIdentifier,
+    InvalidRequest,
+    TooManyRequests,
+)
+
+NUMBER = "+46701234567"
+OPEN = {"guarded": True, "CLIENT_LIMITS": None, "IDENTIFIER_LIMITS": None}
+
+
+@pytest.fixture
+def world(make_world: MakeWorld, clock: time_machine.Traveller) -> World:
+    return make_world(**OPEN)
+
+
+def ask(world: World, identifier: str = NUMBER, method: str = "sms") -> Any:
+    return world.client.post("/otp/initiate", json={"identifier": identifier, "method": method})
+
+
+def wrong(world: World, times: int) -> None:
+    for _ in range(times):
+        session_id = world.initiate()
+        assert world.verify(session_id, world.wrong_code).status_code == 401
+
+
+def failures(world: World) -> int:
+    return sum(account["failures"] for account in world.accounts.find(FAILED))
+
+
+def test_a_locked_owner_is_told_so_and_when_to_come_back(
+    world: World, clock: time_machine.Traveller
+) -> None:
+    wrong(world, 6)
+    clock.shift(11.5)
+
+    refused = ask(world)
+
+    error = refused.json["error"]
+    assert refused.status_code == 429
+    assert refused.json == {
+        "status": 429,
+        "error": {
+            "id": error["id"],
+            "title": "Too Many Requests",
+            "detail": "Too many failed attempts",
+            "code": "identifierLocked",
+            "retryAfter": 19,
+        },
+    }
+    assert refused.headers["Retry-After"] == "19"
+    with world.app.app_context(), pytest.raises(IdentifierLocked) as locked:
+        world.otp.initiate(NUMBER, "sms")
+    assert locked.value.retry_after == 19
+
+
+def test_an_owner_who_is_locked_and_limited_is_told_the_longer_wait(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(LOCKOUT_THRESHOLD=3, DISABLE_AFTER=100, IDENTIFIER_LIMITS="1 per hour")
+    session_id = world.initiate()
+    for _ in range(3):
+        world.verify(session_id, world.wrong_code)
+
+    refused = ask(world)
+
+    assert refused.json["error"]["code"] == "identifierLocked"
+    assert refused.headers["Retry-After"] == "3600"
+    clock.shift(3600)
+    assert ask(world).status_code == 200
+
+
+def test_a_disabled_owner_is_told_no_time_since_none_heals_it(
+    world: World, clock: time_machine.Traveller
+) -> None:
+    wrong(world, 1)
+    world.accounts.update_one({}, {"$set": {"failures": 100}})
+
+    for _ in range(2):
+        refused = ask(world)
+        assert (refused.status_code, refused.json["error"]["code"]) == (429, "identifierLocked")
+        assert "Retry-After" not in refused.headers
+        assert "retryAfter" not in refused.json["error"]
+        clock.shift(86_400 * 365)
+
+
+def test_who_may_open_no_more_sessions_is_told_when_one_lapses(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(LOCKOUT_THRESHOLD=3, DISABLE_AFTER=5)
+    answers = [ask(world) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+    refused = answers[-1]
+    assert refused.json["error"]["code"] == "identifierLocked"
+    assert refused.headers["Retry-After"] == str(refused.json["error"]["retryAfter"])
+    clock.shift(int(refused.headers["Retry-After"]) - 1)
+    assert ask(world).status_code == 429
+    clock.shift(1)
+    assert ask(world).status_code == 200
+
+
+def test_a_session_with_fewer_tries_left_says_so(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(LOCKOUT_THRESHOLD=3, DISABLE_AFTER=5)
+    world.initiate()
+    session_id = world.initiate()
+
+    first = world.verify(session_id, world.wrong_code)
+    assert (first.status_code, first.json["data"]["remainingAttempts"]) == (401, 1)
+    assert world.verify(session_id, world.wrong_code).json["data"]["status"] == "locked"
+
+
+def test_a_wrong_code_that_cannot_be_counted_gets_no_verdict_and_costs_its_try(
+    world: World,
+) -> None:
+    session_id, code = world.initiate(), world.code
+    world.accounts.drop()
+    world.mongo.db.create_collection(world.accounts.name, viewOn="nothing", pipeline=[])
+
+    for attempts in (1, 2):
+        answer = world.verify(session_id, world.wrong_code)
+        assert answer.status_code == 500
+        assert "remainingAttempts" not in answer.text
+        stored = world.sessions.find_one({"_id": session_id})
+        assert stored is not None
+        assert stored["attempts"] == attempts
+
+    assert world.verify(session_id, code).status_code == 200
+
+
+def test_an_owner_signs_in_though_the_failures_cannot_be_cleared(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    session_id, code = world.initiate(), world.code
+    assert world.verify(session_id, world.wrong_code).status_code == 401
+    world.accounts.drop()
+    world.mongo.db.create_collection(world.accounts.name, viewOn="nothing", pipeline=[])
+
+    assert world.verify(session_id, code).status_code == 200
+    assert "not cleared" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [{"failures": "6"}, {"failures": None}, {"open": 1}], ids=repr)
+def test_a_damaged_account_gives_no_code_and_no_free_tries_without_an_unlock(
+    damage: dict[str, Any], world: World
+) -> None:
+    session_id = world.initiate()
+    world.verify(session_id, world.wrong_code)
+    world.accounts.update_one({}, {"$set": damage})
+
+    assert ask(world).json["error"]["code"] == "identifierLocked"
+    for _ in range(5):
+        world.verify(session_id, world.wrong_code)
+    stored = world.sessions.find_one({"_id": session_id})
+    assert stored is not None
+    assert (stored["attempts"], stored["status"]) == (3, "locked")
+    assert ask(world).status_code == 429
+
+    with world.app.app_context():
+        assert world.otp.unlock(NUMBER, "sms") is True
+    assert ask(world).status_code == 200
+
+
+def test_a_right_code_clears_the_failures_of_the_same_session(world: World) -> None:
+    session_id = world.initiate()
+    world.verify(session_id, world.wrong_code)
+    assert failures(world) == 1
+
+    assert world.verify(session_id, world.code).status_code == 200
+    assert failures(world) == 0
+
+
+def test_a_right_code_clears_failures_of_other_sessions_before_and_after_it_was_opened(
+    world: World,
+) -> None:
+    wrong(world, 1)
+    opened_after, code_after = world.initiate(), world.code
+    assert world.verify(opened_after, code_after).status_code == 200
+    assert failures(world) == 0
+
+    opened_before, code_before = world.initiate(), world.code
+    wrong(world, 2)
+    assert failures(world) == 2
+    assert world.verify(opened_before, code_before).status_code == 200
+    assert failures(world) == 0
+
+
+def test_a_right_code_clears_failures_of_a_run_that_began_after_an_earlier_clearing(
+    world: World,
+) -> None:
+    kept, code = world.initiate(), world.code
+    wrong(world, 1)
+    session_id = world.initiate()
+    assert world.verify(session_id, world.code).status_code == 200
+    wrong(world, 1)
+
+    assert world.verify(kept, code).status_code == 200
+    assert failures(world) == 0
+
+
+def test_a_right_code_without_a_user_clears_the_failures_too(world: World) -> None:
+    @world.otp.get_user_handler
+    def nobody(identifier: str, method: str, payload: Any) -> Any:
+        return None
+
+    wrong(world, 2)
+    session_id = world.initiate()
+
+    assert world.verify(session_id, world.code).status_code == 404
+    assert failures(world) == 0
+
+
+def test_a_failure_that_came_while_a_session_was_being_stored_is_cleared_by_the_next_right_code(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    meanwhile = Meanwhile()
+    world = make_world(**OPEN, listeners=[meanwhile])
+    attacker = make_world(**OPEN)
+    others = attacker.initiate()
+    wrong_code = attacker.wrong_code
+    meanwhile.before("insert", lambda: attacker.verify(others, wrong_code))
+
+    session_id = world.initiate()
+    assert meanwhile.command is None
+    assert failures(world) == 1
+    assert world.verify(session_id, world.code).status_code == 200
+    # Admitting and storing are two operations; what comes between them stays counted for now.
+    assert failures(world) <= 1
+
+    assert world.verify(world.initiate(), world.code).status_code == 200
+    assert failures(world) == 0
+
+
+def test_unlock_tells_whether_there_was_anything_to_forget(world: World) -> None:
+    with world.app.app_context():
+        assert world.otp.unlock(NUMBER, "sms") is False
+        wrong(world, 1)
+        assert world.otp.unlock("0046 70 123 45 67", "sms") is True
+        assert world.otp.unlock(NUMBER, "sms") is False
+
+
+def test_unlock_refuses_what_no_request_could_have_locked(world: World) -> None:
+    with world.app.app_context():
+        with pytest.raises(InvalidIdentifier):
+            world.otp.unlock("nobody", "sms")
+        with pytest.raises(InvalidRequest):
+            world.otp.unlock(NUMBER, "fax")  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest):
+            world.otp.unlock(None, "sms")  # type: ignore[arg-type]
+
+
+def test_unlock_gives_the_sends_back_too(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    """An owner whom a stranger's requests keep out is let in by it."""
+    world = make_world(guarded=True)
+    world.initiate()
+    assert ask(world).json["error"]["code"] == "tooManyRequests"
+
+    with world.app.app_context():
+        assert world.otp.unlock(NUMBER, "sms") is True
+
+    assert ask(world).status_code == 200
+
+
+def test_an_unlock_buys_no_guesses_beyond_the_bound_for_sessions_that_are_open(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(LOCKOUT_THRESHOLD=3, DISABLE_AFTER=4, IDENTIFIER_LIMITS=None)
+    sessions = [(world.initiate(), world.wrong_code) for _ in range(2)]
+    with world.app.app_context():
+        world.otp.unlock(NUMBER, "sms")
+
+    assert ask(world).status_code == 429
+    for session_id, wrong_code in sessions:
+        for _ in range(5):
+            world.verify(session_id, wrong_code)
+    assert failures(world) == 4
+
+
+def test_lockouts_that_are_off_lock_nobody(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world()
+    for _ in range(40):
+        world.verify(world.initiate(), world.wrong_code)
+
+    assert ask(world).status_code == 200
+    assert failures(world) == 0
+    with world.app.app_context():
+        assert world.otp.unlock(NUMBER, "sms") is False
+
+
+def sender_of(world: World) -> threading.Event:
+    """Give *world* a sender that fails until the event is set."""
+    works = threading.Event()
+
+    @world.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        return works.is_set()
+
+    return works
+
+
+def test_a_sender_that_fails_costs_the_owner_nothing(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(guarded=True, CLIENT_LIMITS=None)
+    works = sender_of(world)
+
+    for _ in range(40):  # more than there are sends, or tries
+        assert ask(world).status_code == 500
+    [account] = world.accounts.find()
+    assert (account["failures"], account["sends"], account["open"]) == (0, [], [])
+
+    works.set()
+    assert ask(world).status_code == 200
+    assert ask(world).status_code == 429
+
+
+def test_a_resend_that_failed_is_given_back(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(IDENTIFIER_LIMITS="2 per hour", MAX_RESENDS=5)
+    session_id = world.initiate()
+    works = sender_of(world)
+    for _ in range(4):
+        answer = world.client.post("/otp/resend", json={"sessionId": session_id})
+        assert answer.status_code == 500
+
+    works.set()
+    answer = world.client.post("/otp/resend", json={"sessionId": session_id})
+    assert answer.status_code == 200
+    assert len(world.accounts.find_one()["sends"]) == 2
+
+
+def test_a_send_that_failed_in_the_background_stays_counted(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    """Only who has an account can have a sender that fails, so giving it back would tell."""
+    world = make_world(guarded=True, CLIENT_LIMITS=None, SEND_IN_BACKGROUND=True)
+    sender_of(world)
+    assert ask(world).status_code == 200
+    world.app.extensions["otp_auth"].background.drain()
+
+    assert ask(world).json["error"]["code"] == "tooManyRequests"
+
+
+def test_a_code_that_was_typed_with_a_slip_of_form_counts_as_a_failure_once(world: World) -> None:
+    session_id = world.initiate()
+    web = world.client
+    for bad in (None, 123456, "", " ", "9" * 65):
+        answer = web.post("/otp/verify", json={"sessionId": session_id, "code": bad})
+        assert answer.status_code == 400
+    assert failures(world) == 0
+    assert world.verify(session_id, "not a code").status_code == 401
+    assert failures(world) == 1
+
+
+DISGUISES = [
+    ("email", ["user@example.com", "USER@example.com", "user+1@example.com", "user+a+b@example.com"]),
+    (
+        "email",
+        ["somebody@gmail.com", "some.body@gmail.com", "s.o.m.e.body+x@googlemail.com"],
+    ),
+    ("sms", ["+46701234567", "46701234567", "0046701234567", "46 70-123 45 67"]),
+]  # fmt: skip
+OTHERS = [
+    ("email", ["user@example.com", "us.er@example.com", "user@example.org", "+tag@example.com"]),
+    ("email", ["+a@example.com", "+b@example.com"]),
+    ("sms", ["+46701234567", "0701234567", "+4670123456"]),
+]
+
+
+@pytest.mark.parametrize(("method", "spellings"), DISGUISES)
+def test_an_inbox_or_a_phone_has_one_budget_under_all_its_disguises(
+    method: str, spellings: list[str], make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(IDENTIFIER_LIMITS="1 per hour")
+
+    statuses = [ask(world, spelling, method).status_code for spelling in spellings]
+
+    assert statuses == [200] + [429] * (len(spellings) - 1)
+    assert world.accounts.count_documents({}) == 1
+
+
+@pytest.mark.parametrize(("method", "spellings"), OTHERS)
+def test_people_who_only_look_alike_have_budgets_of_their_own(
+    method: str, spellings: list[str], make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(IDENTIFIER_LIMITS="1 per hour")
+
+    assert {ask(world, spelling, method).status_code for spelling in spellings} == {200}
+
+
+def test_the_message_goes_to_the_address_as_given(world: World) -> None:
+    world.initiate("Some.Body+news@googlemail.com", "email")
+
+    assert world.outbox[-1].identifier == "some.body+news@googlemail.com"
+    [session] = world.sessions.find()
+    assert session["identifier"] == "some.body+news@googlemail.com"
+
+
+def test_an_unlock_frees_the_account_under_any_of_its_spellings(world: World) -> None:
+    for _ in range(2):
+        session_id = world.initiate("user+shop@example.com", "email")
+        for _ in range(3):
+            world.verify(session_id, world.wrong_code)
+    assert ask(world, "user@example.com", "email").status_code == 429
+
+    with world.app.app_context():
+        assert world.otp.unlock("user+other@example.com", "email") is True
+
+    assert ask(world, "user@example.com", "email").status_code == 200
+
+
+def test_the_cooldown_ends_at_the_second_it_says(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(guarded=True, CLIENT_LIMITS=None)
+    world.initiate()
+    refused = ask(world)
+    assert refused.headers["Retry-After"] == "30"
+    assert refused.json["error"]["retryAfter"] == 30
+    clock.shift(29.999)
+    assert ask(world).headers["Retry-After"] == "1"
+    clock.shift(0.001)
+    assert ask(world).status_code == 200
+
+
+def test_python_calls_pass_the_limits_of_the_account(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(guarded=True, CLIENT_LIMITS="1 per hour")
+    with world.app.test_request_context(environ_base={"REMOTE_ADDR": "192.0.2.1"}):
+        for n in range(5):
+            world.otp.initiate(f"user{n}@example.com", "email")
+        with pytest.raises(TooManyRequests) as refused:
+            world.otp.initiate("user0@example.com", "email")
+
+    assert refused.value.scope == "identifier"
+    assert refused.value.retry_after == 30
+    assert len(world.outbox) == 5
