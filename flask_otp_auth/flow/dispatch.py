@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 from .. import identifiers
 from ..exceptions import OtpAuthError, SendFailed
 from ..redaction import describe, short
+from ..sending.background import Place
 from ..signals import notify_of
 from ..state import AppState
 from ..types import Session
@@ -16,51 +18,74 @@ from ..types import Session
 _log = logging.getLogger("flask_otp_auth")
 
 
+@contextlib.contextmanager
+def place_to_send(state: AppState, *, needed: bool) -> Iterator[Place | None]:
+    """Keep a place in the background while a send is admitted; give it back if it is refused.
+
+    :param needed: whether a code is going to be sent.
+    :raises ServiceUnavailable: there is none.
+    """
+    place = state.background.reserve() if needed and state.background is not None else None
+    try:
+        yield place
+    except BaseException:
+        if place is not None:
+            place.release()
+        raise
+
+
 def dispatch(
     state: AppState,
     session: Session,
     code: str,
+    place: Place | None,
     *,
     undo: Callable[[], None],
     undo_later: Callable[[], None] | None,
 ) -> None:
     """Send now, or hand the sending to the background.
 
+    :param place: where in the background; ``None`` to send now.
     :param undo: takes the code back when it did not go out.
     :param undo_later: the same in the background, where it must not change anything that a client
         could see: only an account that exists can have a sender that fails, and its session must
         go on as that of an unknown one does.
     """
-    if state.background is None:
+    if state.background is None or place is None:
         _deliver(state, session, code, undo)
         return
+    pace = state.background.pace
 
     def job() -> None:
+        began, is_sent = time.perf_counter(), True
         with contextlib.suppress(SendFailed):  # logged and signalled where it happened
-            _deliver(state, session, code, undo_later)
+            is_sent = _deliver(state, session, code, undo_later)
+        if is_sent:
+            pace.record(session.method, time.perf_counter() - began)
+        else:
+            pace.imitate(session.method, began)
 
-    try:
-        state.background.submit(job)
-    except OtpAuthError:
-        _undo(session, undo)
-        raise
+    place.run(job)
 
 
-def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], None] | None) -> None:
-    """Hand the code to the sender; take it back if it did not go out."""
+def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], None] | None) -> bool:
+    """Hand the code to the sender; take it back if it did not go out.
+
+    :returns: whether there was anybody to send it to.
+    """
     whom = (session.method, identifiers.mask(session.identifier), short(session.session_id))
     handlers, to = state.handlers, (session.identifier, session.method, session.payload)
     try:
         if not state.settings.send_to_unknown and handlers.get_user(*to) is None:
             _log.info("no user, no code sent: method=%s to=%s session=%s", *whom)
-            return
+            return False
         sent, error = handlers.send_code(code, *to), None
     except Exception as raised:
         sent, error = False, raised
     if sent:
         _log.info("code sent: method=%s to=%s session=%s", *whom)
         notify_of("code_sent", session)
-        return
+        return True
     failure = SendFailed()
     _log.error(
         "code not sent: method=%s to=%s session=%s [error %s]: %s",

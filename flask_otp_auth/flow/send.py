@@ -25,7 +25,7 @@ from ..store.database import database_calls
 from ..test_identifiers import fixed_code
 from ..types import InitiateResult, Method, Payload, Session
 from .accounts import account_of, look_up
-from .dispatch import dispatch
+from .dispatch import dispatch, place_to_send
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -66,7 +66,10 @@ def initiate(
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code)
     admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
-    with database_calls(settings.db_timeout):
+    with (
+        place_to_send(state, needed=fixed is None) as place,
+        database_calls(settings.db_timeout),
+    ):
         state.indexes.ensure(settings.db_timeout)
         admission = admit(
             account,
@@ -89,7 +92,7 @@ def initiate(
                 state.sessions.discard(session.session_id)
                 state.accounts.give_back(account, now, session.session_id)
 
-        dispatch(state, session, code, undo=undo, undo_later=None)
+        dispatch(state, session, code, place, undo=undo, undo_later=None)
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
 
 
@@ -147,14 +150,15 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
         digest = state.digester.digest(session_id, code)
         accounts = state.accounts
         admit = accounts.admit_resend if fixed is None else accounts.admit_resend_unlimited
-        _refuse_unless_sent(state, admit(account, now), session, now, stored=session_id)
-        extended = state.sessions.add_code(
-            session_id, digest, max_resends=settings.max_resends, now=now
-        )
-        if extended is None:  # it ended, or got its last resend, since it was looked up
-            accounts.give_back(account, now)
-            _resendable(state, session_id)
-            raise SessionNotFound
+        with place_to_send(state, needed=fixed is None) as place:
+            _refuse_unless_sent(state, admit(account, now), session, now, stored=session_id)
+            extended = state.sessions.add_code(
+                session_id, digest, max_resends=settings.max_resends, now=now
+            )
+            if extended is None:  # it ended, or got its last resend, since it was looked up
+                accounts.give_back(account, now)
+                _resendable(state, session_id)
+                raise SessionNotFound
     if fixed is None:
 
         def undo_later() -> None:
@@ -166,7 +170,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
             with database_calls(settings.db_timeout):
                 accounts.give_back(account, now)
 
-        dispatch(state, extended, code, undo=undo, undo_later=undo_later)
+        dispatch(state, extended, code, place, undo=undo, undo_later=undo_later)
     left = int((session.expires_at - now).total_seconds())
     return InitiateResult(session_id, session.expires_at, left)
 

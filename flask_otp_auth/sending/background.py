@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import statistics
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from flask import current_app
+from flask import Flask, current_app
 
 from ..exceptions import ServiceUnavailable
 from ..redaction import describe
+from .pace import Pace
 
 _log = logging.getLogger("flask_otp_auth")
+
+_LONGEST_WAIT = 900  # seconds
 
 
 class BackgroundSender:
@@ -30,48 +36,95 @@ class BackgroundSender:
         self._workers = workers
         self._capacity = workers + waiting
         self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-        self._process: int | None = None
+        self._pool: _Pool | None = None
+        #: How long sends take.
+        self.pace = Pace()
 
-    def submit(self, job: Callable[[], None]) -> None:
-        """Take a job.
+    def reserve(self) -> Place:
+        """Keep a place for a job, before anything is counted or stored for it.
 
-        :raises ServiceUnavailable: too many are waiting.
+        :raises ServiceUnavailable: all are taken; it says how long the present jobs will take.
         """
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        pool, places = self._current()
-        if not places.acquire(blocking=False):
-            failure = ServiceUnavailable(retry_after=1)
-            _log.error(
-                "%s codes wait to be sent: the sender is slower than the requests [error %s]",
-                self._capacity,
-                failure.id,
-            )
-            raise failure
-
-        def run() -> None:
-            try:
-                with app.app_context():
-                    job()
-            except Exception as error:
-                _log.error("sending in the background failed: %s", describe(error))
-            finally:
-                places.release()
-
-        pool.submit(run)
+        pool = self._current()
+        if pool.places.acquire(blocking=False):
+            return Place(pool, current_app._get_current_object())  # type: ignore[attr-defined]
+        failure = ServiceUnavailable(retry_after=pool.wait(self._capacity / self._workers))
+        _log.error(
+            "%s codes wait to be sent: the sender is slower than the requests [error %s]",
+            self._capacity,
+            failure.id,
+        )
+        raise failure
 
     def drain(self) -> None:
         """Wait until every job that was taken is done; new ones start a new pool."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=True)
+            pool.threads.shutdown(wait=True)
 
-    def _current(self) -> tuple[ThreadPoolExecutor, threading.Semaphore]:
+    def _current(self) -> _Pool:
         # Threads do not follow a fork: each process has a pool of its own.
         with self._lock:
-            if self._pool is None or self._process != os.getpid():
-                self._pool = ThreadPoolExecutor(self._workers, "flask_otp_auth")
-                self._places = threading.Semaphore(self._capacity)
-                self._process = os.getpid()
-            return self._pool, self._places
+            if self._pool is None or self._pool.process != os.getpid():
+                self._pool = _Pool(self._workers, self._capacity)
+            return self._pool
+
+
+class _Pool:
+    """The threads of one process, and how long their jobs take."""
+
+    def __init__(self, workers: int, capacity: int) -> None:
+        self.threads = ThreadPoolExecutor(workers, "flask_otp_auth")
+        self.places = threading.Semaphore(capacity)
+        self.process = os.getpid()
+        self._recent: deque[float] = deque(maxlen=32)
+        self._running: dict[int, float] = {}
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Run a job and remember how long it took."""
+        thread, began = threading.get_ident(), time.perf_counter()
+        self._running[thread] = began
+        try:
+            job()
+        finally:
+            del self._running[thread]
+            self._recent.append(time.perf_counter() - began)
+
+    def wait(self, turns: float) -> float:
+        """Return in how many seconds each thread will have done so many jobs more."""
+        now = time.perf_counter()
+        # One that hangs has not been counted yet.
+        ages = [now - began for began in list(self._running.values())]
+        recent = list(self._recent)
+        each = max(statistics.fmean(times) for times in (ages or [0], recent or [0]))
+        return min(max(turns * each, 1), _LONGEST_WAIT)
+
+
+class Place:
+    """A place that is kept for one job; it has to be used, or released."""
+
+    def __init__(self, pool: _Pool, app: Flask) -> None:
+        self._pool = pool
+        self._app = app
+
+    def run(self, job: Callable[[], object]) -> None:
+        """Have *job* done in a while."""
+
+        def in_context() -> None:
+            with self._app.app_context():
+                job()
+
+        def run() -> None:
+            try:
+                self._pool.run(in_context)
+            except Exception as error:
+                _log.error("sending in the background failed: %s", describe(error))
+            finally:
+                self.release()
+
+        self._pool.threads.submit(run)
+
+    def release(self) -> None:
+        """Give the place back."""
+        self._pool.places.release()

@@ -66,10 +66,10 @@ def context(app: Flask) -> Iterator[None]:
 def test_more_jobs_than_places_are_refused_and_places_come_back(gate: Gate) -> None:
     sender = BackgroundSender(workers=2, waiting=3)
     for n in range(5):
-        sender.submit(lambda n=n: gate.job(n))
+        sender.reserve().run(lambda n=n: gate.job(n))
     for _ in range(3):
         with pytest.raises(ServiceUnavailable) as refused:
-            sender.submit(lambda: gate.job("too many"))
+            sender.reserve()
         assert refused.value.retry_after == 1
 
     gate.open.set()
@@ -77,7 +77,7 @@ def test_more_jobs_than_places_are_refused_and_places_come_back(gate: Gate) -> N
 
     assert sorted(gate.done) == [0, 1, 2, 3, 4]
     for n in range(5):
-        sender.submit(lambda n=n: gate.job(n))
+        sender.reserve().run(lambda n=n: gate.job(n))
     sender.drain()
     assert len(gate.done) == 10
 
@@ -86,7 +86,7 @@ def test_more_jobs_than_places_are_refused_and_places_come_back(gate: Gate) -> N
 def test_no_more_jobs_run_at_a_time_than_there_are_workers(gate: Gate) -> None:
     sender = BackgroundSender(workers=2, waiting=10)
     for _ in range(6):
-        sender.submit(gate.job)
+        sender.reserve().run(gate.job)
     gate.wait_for(2)
 
     assert not gate.running.acquire(timeout=0.2)
@@ -104,7 +104,7 @@ def test_a_place_comes_back_from_a_job_that_fails(caplog: pytest.LogCaptureFixtu
         raise RuntimeError("no route to the provider")
 
     for _ in range(3):
-        sender.submit(fail)
+        sender.reserve().run(fail)
         sender.drain()
 
     records = [record for record in caplog.records if record.name == "flask_otp_auth"]
@@ -122,7 +122,7 @@ def test_each_job_runs_in_a_context_of_the_app_it_came_from() -> None:
     for name in ("one", "two"):
         with Flask(name).test_request_context("/"):
             g.mark = True
-            sender.submit(look)
+            sender.reserve().run(look)
             sender.drain()
 
     assert seen == [("one", False, False), ("two", False, False)]
@@ -131,11 +131,11 @@ def test_each_job_runs_in_a_context_of_the_app_it_came_from() -> None:
 @pytest.mark.usefixtures("context")
 def test_draining_waits_for_the_jobs_taken_and_takes_new_ones_afterwards() -> None:
     sender, done = BackgroundSender(), []
-    sender.submit(lambda: (time.sleep(0.2), done.append(1)))
+    sender.reserve().run(lambda: (time.sleep(0.2), done.append(1)))
     sender.drain()
     assert done == [1]
     sender.drain()
-    sender.submit(lambda: done.append(2))
+    sender.reserve().run(lambda: done.append(2))
     sender.drain()
     assert done == [1, 2]
 
@@ -289,7 +289,7 @@ def test_a_request_for_which_there_is_no_place_is_refused_and_leaves_no_session_
     drain(world)
     with world.app.app_context():
         for _ in range(204):
-            background.submit(gate.job)
+            background.reserve().run(gate.job)
 
     refused = world.client.post("/otp/initiate", json=ASK)
     no_resend = world.client.post("/otp/resend", json={"sessionId": session_id})
@@ -297,7 +297,7 @@ def test_a_request_for_which_there_is_no_place_is_refused_and_leaves_no_session_
     for answer in (refused, no_resend):
         assert answer.status_code == 503
         assert answer.json["error"]["code"] == "serviceUnavailable"
-        assert answer.headers["Retry-After"] == "1"
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert world.sessions.count_documents({"status": "pending"}) == 1
     stored = world.sessions.find_one({"_id": session_id})
     assert stored is not None
@@ -352,7 +352,7 @@ otp = FlaskOtpAuth(app)
 
 @otp.send_code_handler
 def send_code(code, identifier, method, payload):
-    time.sleep(0.3)
+    time.sleep(0.8)  # the six requests are answered sooner
     print("sent", flush=True)
     return True
 
@@ -402,12 +402,12 @@ from flask_otp_auth.sending.background import BackgroundSender
 app, sender = Flask("fork"), BackgroundSender(workers=1, waiting=1)
 read, write = os.pipe()
 with app.app_context():
-    sender.submit(lambda: os.write(write, b"parent "))
+    sender.reserve().run(lambda: os.write(write, b"parent "))
     sender.drain()
-    sender.submit(lambda: None)
+    sender.reserve().run(lambda: None)
     if os.fork() == 0:
-        sender.submit(lambda: os.write(write, b"child "))
-        sender.submit(lambda: os.write(write, b"again "))
+        sender.reserve().run(lambda: os.write(write, b"child "))
+        sender.reserve().run(lambda: os.write(write, b"again "))
         sender.drain()
         os._exit(0)
     os.wait()

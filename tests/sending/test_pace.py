@@ -1,0 +1,157 @@
+"""The queue of the background: it tells nobody who has an account, and how long it really is."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import MakeWorld, World
+from flask import Flask
+from servers import PATIENCE
+
+from flask_otp_auth.exceptions import ServiceUnavailable
+from flask_otp_auth.sending.background import BackgroundSender
+from flask_otp_auth.sending.pace import Pace
+
+OWN, SECONDS = "+46701230000", 0.3
+KNOWN, UNKNOWN = "+46701111", "+46709991"
+SILENT = {"SEND_TO_UNKNOWN": False, "SEND_IN_BACKGROUND": True}
+
+
+@pytest.fixture
+def own_wait(make_world: MakeWorld) -> Callable[[str], float]:
+    """How long one's own message takes behind four about somebody else."""
+    world = make_world(**SILENT)
+    arrived = threading.Event()
+
+    @world.otp.get_user_handler
+    def get_user(identifier: str, method: str, payload: Any) -> Any:
+        return None if identifier.startswith(UNKNOWN) else {"id": 1}
+
+    @world.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        if identifier == OWN:
+            arrived.set()
+        time.sleep(SECONDS)
+        return not identifier.endswith("3")  # some fail, and take as long
+
+    def wait(whose: str) -> float:
+        arrived.clear()
+        for n in range(4):  # one for each thread
+            world.initiate(f"{whose}{n:03}")
+        began = time.perf_counter()
+        world.initiate(OWN)
+        assert arrived.wait(PATIENCE)
+        waited = time.perf_counter() - began
+        world.app.extensions["otp_auth"].background.drain()
+        return waited
+
+    return wait
+
+
+def test_a_stranger_cannot_tell_an_account_by_the_next_message_in_the_queue(
+    own_wait: Callable[[str], float],
+) -> None:
+    own_wait(KNOWN)  # from here on it is known how long sends take
+    known = [own_wait(KNOWN) for _ in range(4)]
+    unknown = [own_wait(UNKNOWN) for _ in range(4)]
+
+    assert statistics.median(unknown) > SECONDS / 2
+    assert abs(statistics.median(known) - statistics.median(unknown)) < SECONDS / 2
+
+
+def test_a_stranger_learns_nothing_before_the_first_send(own_wait: Callable[[str], float]) -> None:
+    assert own_wait(UNKNOWN) > SECONDS / 2
+
+
+def test_each_method_has_its_own_pace() -> None:
+    """An email takes longer than an SMS; who asks by email would see the difference."""
+    pace = Pace()
+    pace.record("sms", 0.01)
+    pace.record("email", 0.15)
+    for method, least, most in (("sms", 0, 0.1), ("email", 0.15, 0.3)):
+        began = time.perf_counter()
+        pace.imitate(method, began)
+        assert least <= time.perf_counter() - began < most
+
+
+@pytest.fixture
+def context() -> Iterator[None]:
+    with Flask("pace").app_context():
+        yield
+
+
+def refused(sender: BackgroundSender) -> int:
+    with pytest.raises(ServiceUnavailable) as caught:
+        sender.reserve()
+    assert caught.value.retry_after is not None
+    return caught.value.retry_after
+
+
+@pytest.mark.usefixtures("context")
+@pytest.mark.parametrize("has_ended", [True, False], ids=["sends have ended", "all hang"])
+def test_a_client_is_told_how_long_the_queue_really_is(has_ended: bool) -> None:
+    sender, go_on = BackgroundSender(workers=2, waiting=58), threading.Event()
+    try:
+        if has_ended:
+            for _ in range(2):
+                sender.reserve().run(lambda: time.sleep(0.3))
+            time.sleep(0.4)
+        for _ in range(60):
+            sender.reserve().run(lambda: go_on.wait(PATIENCE))
+        time.sleep(0.3)
+        assert 9 <= refused(sender) <= 20  # 60 sends of 0.3 s, by two threads
+    finally:
+        go_on.set()
+        sender.drain()
+
+
+@pytest.mark.usefixtures("context")
+def test_the_wait_is_never_over_a_quarter_of_an_hour() -> None:
+    sender, go_on = BackgroundSender(workers=1, waiting=20_000), threading.Event()
+    places = [sender.reserve() for _ in range(20_001)]
+    places[0].run(lambda: go_on.wait(PATIENCE))
+    time.sleep(0.1)
+    assert refused(sender) == 900
+    go_on.set()
+    sender.drain()
+
+
+def full(world: World, until: threading.Event) -> None:
+    with world.app.app_context():
+        for _ in range(204):
+            world.app.extensions["otp_auth"].background.reserve().run(lambda: until.wait(PATIENCE))
+
+
+def test_a_send_without_a_place_is_not_counted(make_world: MakeWorld) -> None:
+    """Or an owner who could not be sent a code has to wait for the next one besides."""
+    world = make_world(
+        **SILENT, IDENTIFIER_LIMITS="1 per hour", LOCKOUT_THRESHOLD=6, DISABLE_AFTER=100
+    )
+    go_on = threading.Event()
+    full(world, go_on)
+    before = sorted(world.mongo.db.list_collection_names())
+    try:
+        for _ in range(3):
+            body = {"identifier": OWN, "method": "sms"}
+            assert world.client.post("/otp/initiate", json=body).status_code == 503
+        assert sorted(world.mongo.db.list_collection_names()) == before == []
+    finally:
+        go_on.set()
+        world.app.extensions["otp_auth"].background.drain()
+    world.initiate(OWN)
+    world.app.extensions["otp_auth"].background.drain()
+
+
+def test_a_refused_send_keeps_no_place(make_world: MakeWorld) -> None:
+    world = make_world(**SILENT, IDENTIFIER_LIMITS="1 per hour")
+    world.initiate(OWN)
+    body = {"identifier": OWN, "method": "sms"}
+    for _ in range(210):
+        assert world.client.post("/otp/initiate", json=body).status_code == 429
+    world.initiate("+46701230001")
+    world.app.extensions["otp_auth"].background.drain()
