@@ -254,11 +254,11 @@ def demo_environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def demo(folder: Path, *arguments: str, mongo_uri: str = "") -> Iterator[Demo]:
+def demo(folder: Path, *arguments: str, mongo_uri: str = "", **more_env: str) -> Iterator[Demo]:
     """Run a copy of the demo in *folder* with ``flask run``."""
     instance = copy_demo(folder)
     log = folder / "terminal.log"
-    env = demo_environment() | {"MONGO_URI": mongo_uri}
+    env = demo_environment() | {"MONGO_URI": mongo_uri} | more_env
     with process([*DEMO, "run", "--port=0", *arguments], env=env, log=log, cwd=folder) as child:
         port: list[str] = []
 

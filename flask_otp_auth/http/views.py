@@ -19,6 +19,7 @@ from ..state import AppState
 from . import schemas
 from .body import read_body
 from .client_limits import limited, require_limiter
+from .csrf import exempt_json_endpoints
 from .device_cookie import device_tokens, set_device_cookie
 from .errors import (
     answer_http_error,
@@ -45,6 +46,7 @@ def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
         blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])
     if limiter is not None and limiter not in app.extensions.get("limiter", ()):
         blueprint.before_request(partial(require_limiter, app, limiter))
+    blueprint.url_value_preprocessor(exempt_json_endpoints)
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(Exception, answer_unexpected_error)
     blueprint.after_request(harden)

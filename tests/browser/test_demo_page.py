@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,3 +181,22 @@ def test_person_with_a_mistyped_address_is_told(page: Page) -> None:
     page.wait_for_message("Invalid email address format")
     assert page.find("#identifier").get_attribute("aria-invalid") == "true"
     assert not page.driver.find_element(By.ID, "enter").is_displayed()
+
+
+def test_person_who_asks_again_at_once_is_told_why_there_is_no_code(
+    driver: webdriver.Chrome, mongo_uri: str, tmp_path: Path
+) -> None:
+    limits = {"FLASK_OTP_AUTH_IDENTIFIER_LIMITS": '"1 per 30 seconds"'}
+    with demo(tmp_path, mongo_uri=mongo_uri, **limits) as running:
+        page = Page(running, driver)
+        page.ask_for_code("reader@example.com")
+        page.find("#enter [data-restart]").click()
+        page.ask_for_code("reader@example.com")
+        WebDriverWait(driver, PATIENCE).until(
+            lambda driver: re.fullmatch(
+                r"A code was sent there a moment ago. You can ask for the next one in \d+ seconds?.",
+                driver.find_element(By.ID, "message").text,
+            ),
+            "the page never said why",
+        )
+        page.find("#identifier")

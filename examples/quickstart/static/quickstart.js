@@ -34,8 +34,15 @@ function post(path, body) {
 /* What went wrong, in words: an outcome of verify, an error object, or whatever else came back. */
 function explain({ response, body }) {
   const wait = Number(response.headers.get("Retry-After"));
-  const later = wait > 0 ? ` Try again in ${wait} seconds.` : "";
+  const time = `${wait} second${wait === 1 ? "" : "s"}`;
+  const later = wait > 0 ? ` Try again in ${time}.` : "";
   const { data, error } = body;
+  if (wait > 0 && error && error.code === "tooManyRequests") {
+    return `A code was sent there a moment ago. You can ask for the next one in ${time}.`;
+  }
+  if (wait > 0 && error && error.code === "identifierLocked") {
+    return `Too many wrong codes were typed. You can ask for the next one in ${time}.`;
+  }
   if (data && data.status === "invalid_code") {
     const left = data.remainingAttempts;
     return `${data.message}. ${left} ${left === 1 ? "try" : "tries"} left.`;

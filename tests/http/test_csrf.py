@@ -1,0 +1,74 @@
+"""A host with Flask-WTF's CSRFProtect on the whole app: people sign in, and its forms stay safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from conftest import SECRET_KEY, MakeWorld
+from flask import Flask
+from flask_pymongo import PyMongo
+from flask_wtf import CSRFProtect
+from servers import JSON, Answer, threaded
+
+from flask_otp_auth import FlaskOtpAuth
+
+LOGIN = {"identifier": "+46701234567", "method": "sms"}
+
+
+class Host:
+    def __init__(self, uri: str, *, csrf_first: bool, **config: object) -> None:
+        self.app = Flask("host")
+        self.app.config.update(SECRET_KEY=SECRET_KEY, MONGO_URI=uri, **config)
+        self.mongo = PyMongo(self.app)
+        self.codes: list[str] = []
+        csrf, self.otp = CSRFProtect(), FlaskOtpAuth()
+        steps: list[Callable[[], object]] = [
+            lambda: csrf.init_app(self.app),
+            lambda: self.otp.init_app(self.app, mongo=self.mongo),
+        ]
+        for step in steps if csrf_first else reversed(steps):
+            step()
+        self.otp.send_code_handler(lambda code, *args: self.codes.append(code) or True)
+        self.otp.get_user_handler(lambda *args: {"id": 7})
+        self.app.add_url_rule("/form", view_func=lambda: "done", endpoint="form", methods=["POST"])
+
+
+@pytest.fixture(params=[True, False], ids=["csrf first", "csrf later"])
+def host(request: pytest.FixtureRequest, mongo_uri: str):
+    host = Host(mongo_uri, csrf_first=request.param)
+    yield host
+    host.mongo.cx.close()
+
+
+def test_people_sign_in(host: Host) -> None:
+    with threaded(host.app) as site:
+        session_id = site.initiate()
+        answer: Answer = site.post("/otp/resend", {"sessionId": session_id})
+        assert answer.status == 429  # the cooldown, and no CSRF error
+        assert site.verify(session_id, host.codes[-1]).status == 200
+
+
+def test_the_forms_of_the_host_stay_protected(host: Host) -> None:
+    with threaded(host.app) as site:
+        site.initiate()
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert site.send("POST", "/form", b"a=b", form).status == 400
+        assert site.send("POST", "/form", b"{}", JSON).status == 400
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"]
+)
+def test_what_a_page_of_another_origin_can_send_is_refused(host: Host, media_type: str) -> None:
+    with threaded(host.app) as site:
+        body = b'{"identifier": "+46701234567", "method": "sms"}'
+        answer = site.send("POST", "/otp/initiate", body, {"Content-Type": media_type})
+        assert answer.status == 415
+    assert host.codes == []
+
+
+def test_another_extension_of_that_name_is_left_alone(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.app.extensions["csrf"] = object()
+    world.initiate()
