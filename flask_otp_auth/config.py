@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask
 from limits import RateLimitItem
 
+from . import delivery_options as delivery
 from . import option_values as read
 from .exceptions import ConfigurationError, SecurityWarning
 from .option_values import KEY_BYTES, METHODS
@@ -116,6 +117,11 @@ OPTIONS: tuple[Option, ...] = (
         "a dict of identifier -> {'code': digits, 'until': date}",
         read.mapping,
     ),
+    Option("SMS_URLS", None, "None or a list of Apprise URLs", delivery.provider_urls("sms")),
+    Option("EMAIL_URLS", None, "None or a list of Apprise URLs", delivery.provider_urls("email")),
+    Option("APP_NAME", None, "None or one line of 1 to 60 characters", delivery.app_name),
+    Option("ORIGIN", None, "None or an origin such as 'https://example.com'", delivery.origin),
+    Option("SEND_TIMEOUT", 10, "a number of seconds above 0", read.seconds),
 )
 
 
@@ -147,8 +153,13 @@ class Settings:
     default_region: str | None
     refresh_token: bool
     db_timeout: float
+    app_name: str | None
+    origin: str | None
+    send_timeout: float
     secret_keys: tuple[bytes, ...] = field(repr=False)
     test_identifiers: Mapping[str, FixedCode] = field(repr=False)
+    sms_urls: tuple[str, ...] = field(repr=False)
+    email_urls: tuple[str, ...] = field(repr=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:

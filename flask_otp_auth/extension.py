@@ -16,6 +16,7 @@ from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
 from .http import schemas, views
 from .http.client_limits import limiter_for
+from .http.language import preferred_language
 from .state import AppState, build_state
 from .store.database import database_of
 from .types import (
@@ -151,7 +152,12 @@ class FlaskOtpAuth:
         """
         state = self._state()
         body = {"identifier": identifier, "method": method, "payload": payload}
-        return flow.initiate(state, **_checked_initiate(state, body), device_tokens=[device_token])
+        return flow.initiate(
+            state,
+            **_checked_initiate(state, body),
+            device_tokens=[device_token],
+            locale=preferred_language(),
+        )
 
     def resend(self, session_id: str) -> InitiateResult:
         """Send another code for a pending session, as ``POST /otp/resend`` does.

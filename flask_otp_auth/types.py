@@ -75,6 +75,7 @@ class Session:
     :param payload: what the client sent along, or ``None``.
     :param resends: codes that were asked for after the first.
     :param account: the key of the document that its sends and failures are counted in.
+    :param locale: the language of its messages, a BCP 47 tag, or ``None``.
     """
 
     session_id: str
@@ -89,6 +90,7 @@ class Session:
     payload: Payload | None
     resends: int = 0
     account: str | None = None
+    locale: str | None = None
 
     def __repr__(self) -> str:
         return f"Session(session_id='{self.session_id[:8]}...', status={self.status!r})"

@@ -11,6 +11,7 @@ from .. import identifiers
 from ..exceptions import OtpAuthError, SendFailed
 from ..redaction import describe, short
 from ..sending.background import Place
+from ..sending.current import sending
 from ..signals import notify_of
 from ..state import AppState
 from ..types import Session
@@ -79,7 +80,8 @@ def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], No
         if not state.settings.send_to_unknown and handlers.get_user(*to) is None:
             _log.info("no user, no code sent: method=%s to=%s session=%s", *whom)
             return False
-        sent, error = handlers.send_code(code, *to), None
+        with sending(session):
+            sent, error = handlers.send_code(code, *to), None
     except Exception as raised:
         sent, error = False, raised
     if sent:

@@ -43,10 +43,12 @@ def initiate(
     method: Method,
     payload: Payload | None,
     device_tokens: Sequence[object] = (),
+    locale: str | None = None,
 ) -> InitiateResult:
     """Start a session and have its code sent.
 
     :param device_tokens: what the client sent as proof that it is a trusted device, if anything.
+    :param locale: the language of the messages of the session, a BCP 47 tag.
     :raises InvalidIdentifier: the identifier has no accepted form, or no SMS may go there.
     :raises TooManyRequests: a send limit of the account is used up.
     :raises IdentifierLocked: too many wrong codes in a row.
@@ -63,6 +65,7 @@ def initiate(
         identifiers.require_region(identifier, settings.phone_regions)
     account = _account_for(state, identifier, device_tokens)
     session = _new_session(state, identifier, method, payload, account, now)
+    session = replace(session, locale=locale)
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code)
     admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited

@@ -28,6 +28,7 @@ from .errors import (
     json_answer,
     restore_retry_after,
 )
+from .language import preferred_language
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -63,7 +64,7 @@ def initiate() -> Response:
     body = schemas.load(schema, _body())
     if trusts_devices:
         body["device_tokens"] = device_tokens(body.pop("device_token", None))
-    result = flow.initiate(state, **body)
+    result = flow.initiate(state, **body, locale=preferred_language())
     return json_answer(200, {"data": schemas.dump_initiate(result)})
 
 

@@ -76,6 +76,7 @@ class SessionStore:
                 "resends": session.resends,
                 "account": session.account,
                 "settle": settle,
+                "locale": session.locale,
             }
         )
 
@@ -225,4 +226,5 @@ def _session(document: Mapping[str, Any]) -> Session:
         payload=get("payload"),
         resends=document.get("resends", 0),
         account=get("account"),
+        locale=get("locale"),
     )

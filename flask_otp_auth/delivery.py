@@ -1,0 +1,114 @@
+"""Delivery: the sender that comes with the package, for real providers and for the console."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from flask import Flask, current_app
+
+from .config import Settings
+from .exceptions import ConfigurationError
+from .http.language import preferred_language
+from .sending import app_mail
+from .sending.current import current_session as current_session
+from .sending.messages import Message as Message
+from .sending.messages import render
+from .sending.providers import Attempts, Provider
+from .types import Method, Payload
+
+if TYPE_CHECKING:
+    from .extension import FlaskOtpAuth
+    from .state import AppState
+
+_log = logging.getLogger("flask_otp_auth")
+
+
+class Delivery:
+    """Sends codes, with good texts in the person's language, and registers itself as the sender.
+
+    An SMS goes to the providers of ``OTP_AUTH_SMS_URLS``. An email goes through Flask-Mail or
+    Flask-Mailman where the app has one, then to the providers of ``OTP_AUTH_EMAIL_URLS``. They are
+    tried in order until one takes the message, all within ``OTP_AUTH_SEND_TIMEOUT``.
+
+    :param otp: whose ``send_code_handler`` this is.
+    :param console: where a method has no provider, print its messages to the terminal. By default
+        only while ``app.debug`` or ``app.testing`` is on, ``True`` always, ``False`` never.
+    """
+
+    def __init__(self, otp: FlaskOtpAuth, *, console: bool | None = None) -> None:
+        self._console = console
+        self._attempts = Attempts()
+        otp.send_code_handler(self.send)
+
+    def send(self, code: str, identifier: str, method: Method, payload: Payload | None) -> bool:
+        """Send a code; what ``send_code_handler`` registers.
+
+        :param code: the digits.
+        :param identifier: the normalised phone number or email address.
+        :param method: ``"sms"`` or ``"email"``.
+        :param payload: the client's word; for the templates.
+        :returns: whether a provider took the message; the log says why one did not.
+        :raises ConfigurationError: there is no provider for *method*.
+        """
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        settings = cast("AppState", app.extensions["otp_auth"]).settings
+        session = current_session()
+        locale = None if session else preferred_language()
+        message = render(
+            app, settings, code, identifier, method, payload, session=session, locale=locale
+        )
+        providers = _providers(app, settings, method)
+        if not providers:
+            self._print(app, message)
+            return True
+        return self._attempts.deliver(app, message, providers, settings.send_timeout)
+
+    def _print(self, app: Flask, message: Message) -> None:
+        option = f"OTP_AUTH_{message.method.upper()}_URLS"
+        if self._console is False or not (self._console or app.debug or app.testing):
+            raise ConfigurationError(
+                option,
+                "is not set, so there is no provider to send by; codes are printed to the terminal "
+                "only while app.debug or app.testing is on, or with Delivery(otp, console=True)",
+            )
+        if not (app.debug or app.testing):
+            _log.warning("a code was printed, not sent: set %s in production", option)
+        lines = [f"To: {message.recipient}", *_subject(message), "", *message.text.splitlines()]
+        width = max(map(len, lines))
+        edge = f"+{'-' * (width + 2)}+"
+        inside = [f"| {line.ljust(width)} |" for line in lines]
+        print("", edge, *inside, edge, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _subject(message: Message) -> list[str]:
+    return [f"Subject: {message.subject}"] if message.subject else []
+
+
+def _providers(app: Flask, settings: Settings, method: Method) -> Sequence[Provider]:
+    providers = []
+    if method == "email" and (name := app_mail.extension_of(app)) is not None:
+        providers.append(Provider(name, functools.partial(_by_extension, app, name)))
+    urls = settings.sms_urls if method == "sms" else settings.email_urls
+    if urls:
+        from .sending import apprise_urls
+
+        app_name = settings.app_name or app.name
+
+        def by_url(url: str) -> Provider:
+            return Provider(
+                apprise_urls.schema_of(url),
+                lambda message, seconds: apprise_urls.send(url, message, app_name, seconds),
+            )
+
+        providers += map(by_url, urls)
+    return providers
+
+
+def _by_extension(app: Flask, name: str, message: Message, _seconds: float) -> bool:
+    if name == "Flask-Mail":
+        return app_mail.send_by_flask_mail(app, message)
+    return app_mail.send_by_flask_mailman(message)

@@ -1,0 +1,214 @@
+"""Apprise URLs: one of them becomes a provider of one recipient. Needs the extra ``delivery``.
+
+A recipient never becomes part of a URL: the URL is parsed first, as its operator wrote it, and the
+recipient is then put where the parsed provider keeps its targets. So nothing in an identifier,
+escaped or not, can change a host, a user, a path or the number of recipients.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, PersistentStoreMode
+from apprise.manager_plugins import NotificationManager
+
+from ..types import Method
+from .messages import Message
+
+_STAND_IN: dict[Method, str] = {"sms": "+15555550100", "email": "someone@example.com"}
+# These send whatever they are told to wherever their URL points: the recipient is in the body.
+_WEBHOOKS = re.compile(r"(json|form|xml)s?")
+_SECRET_MIN = 4
+with warnings.catch_warnings():
+    # Its modules load others that are deprecated, which is nothing to our host.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    _SCHEMAS = NotificationManager()  # type: ignore[no-untyped-call]
+    _SCHEMAS.load_modules()  # type: ignore[no-untyped-call]
+    from apprise.plugins.email import NotifyEmail
+
+    from .smtp import send_by_smtp
+
+
+class UnusableUrlError(ValueError):
+    """A URL cannot send a code to one person; the text says why and holds nothing of the URL."""
+
+
+class SendingError(Exception):
+    """Apprise did not take a message; the text is what it logged."""
+
+
+def check(url: str, method: Method) -> None:
+    """Refuse a URL that could not send to anybody.
+
+    :raises UnusableUrlError: Apprise does not know it, or it has no place for a recipient.
+    """
+    with _captured():
+        provider_for(url, method, _STAND_IN[method], "Flask-OTP-Auth")
+
+
+def schema_of(url: str) -> str:
+    """Return the schema of a URL, which is all of it that may be shown."""
+    return url.partition("://")[0].lower()
+
+
+def send(url: str, message: Message, app_name: str, timeout: float) -> bool:
+    """Send one message through the provider of one URL.
+
+    :param timeout: seconds that Apprise gets for each connection and each answer.
+    :raises SendingError: the provider did not take it.
+    :raises UnusableUrlError: see :func:`check`.
+    """
+    with _captured() as logged:
+        provider = provider_for(url, message.method, message.recipient, app_name)
+        if type(provider) is NotifyEmail:
+            return send_by_smtp(provider, message, app_name, timeout)
+        provider.socket_connect_timeout = timeout
+        provider.socket_read_timeout = timeout
+        html = message.html and _first(provider.notify_format) is NotifyFormat.HTML
+        taken = provider.notify(
+            title=message.subject,
+            body=message.html if html else message.text,
+            body_format=NotifyFormat.HTML if html else NotifyFormat.TEXT,
+        )
+        if taken is not True:
+            raise SendingError(_without_secrets("; ".join(logged), url) or "it gave no reason")
+    return True
+
+
+def provider_for(url: str, method: Method, recipient: str, app_name: str) -> NotifyBase:
+    """Return the provider of a URL, with one recipient and no other.
+
+    :raises UnusableUrlError: there is none, or it cannot be told whom to send to.
+    """
+    schema = schema_of(url)
+    if schema not in _SCHEMAS:
+        raise UnusableUrlError(f"has the schema {schema}, which Apprise does not know")
+    parsed = _SCHEMAS[schema].parse_url(url)
+    if not parsed:
+        raise UnusableUrlError(f"Apprise cannot read as one of {schema}")
+    parsed["schema"] = schema
+    parsed["asset"] = AppriseAsset(
+        app_id=app_name,
+        app_desc=app_name,
+        storage_mode=PersistentStoreMode.MEMORY,
+        secure_logging=True,
+    )
+    if _WEBHOOKS.fullmatch(schema):
+        _address_webhook(parsed, recipient)
+    else:
+        parsed["targets"] = [_STAND_IN[method] if method == "email" else recipient]
+    try:
+        provider = Apprise.instantiate(parsed, suppress_exceptions=False)
+    except Exception as error:
+        # The text of the error may hold a key; only its kind is told.
+        raise UnusableUrlError(f"Apprise refuses ({schema}: {type(error).__name__})") from None
+    if not isinstance(provider, NotifyBase):
+        raise UnusableUrlError(f"needs more than Apprise itself to send by {schema}")
+    if getattr(provider, "cc", None) or getattr(provider, "bcc", None):
+        raise UnusableUrlError("would send copies of codes to others (cc, bcc)")
+    if not _WEBHOOKS.fullmatch(schema):
+        _address(provider, schema, method, recipient)
+    return provider
+
+
+def _address_webhook(parsed: dict[str, Any], recipient: str) -> None:
+    """Put the recipient into the body: where the URL says ``{to}``, else as the member ``to``."""
+    payload = dict(parsed.get("payload") or {})
+    named = [name for name, value in payload.items() if value == "{to}"]
+    parsed["payload"] = {**payload, **dict.fromkeys(named or ["to"], recipient)}
+
+
+def _address(provider: NotifyBase, schema: str, method: Method, recipient: str) -> None:
+    """Make *recipient* the one target of a provider, or refuse.
+
+    Apprise takes an email address for a list of names and addresses, and finds ``b@example.com``
+    in ``a/b@example.com``. So it is given a stand-in to parse, which is then replaced.
+    """
+    for name, targets in vars(provider).items():
+        if not isinstance(targets, list | set) or len(targets) != 1 or "invalid" in name:
+            continue
+        (target,) = targets
+        if method == "sms" and _has_number(target, recipient):
+            return
+        if method == "email":
+            if target == _STAND_IN[method]:
+                replaced: object = recipient
+            elif target == (False, _STAND_IN[method]):
+                replaced = (False, recipient)
+            else:
+                continue
+            targets.clear()
+            targets.append(replaced) if isinstance(targets, list) else targets.add(replaced)
+            return
+    raise UnusableUrlError(
+        f"is of {schema}, which cannot send to one "
+        f"{'phone number' if method == 'sms' else 'email address'}"
+    )
+
+
+def _has_number(target: object, recipient: str) -> bool:
+    """Whether *target* is the number, or a tuple of it and what kind of target it is."""
+    if isinstance(target, tuple):
+        return any(_has_number(item, recipient) for item in target)
+    return isinstance(target, str) and re.sub(r"[^0-9]", "", target) == recipient.lstrip("+")
+
+
+def _first(formats: object) -> object:
+    return formats[0] if isinstance(formats, tuple | list) else formats
+
+
+def _without_secrets(text: str, url: str) -> str:
+    """Take all that a URL holds, other than its host, out of a text."""
+    parsed = _SCHEMAS[schema_of(url)].parse_url(url) or {}
+    host = str(parsed.get("host") or "")
+    for secret in sorted(set(_strings(parsed)) - {host, schema_of(url)}, key=len, reverse=True):
+        if len(secret) >= _SECRET_MIN:
+            text = text.replace(secret, "****")
+    return text
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        yield from filter(None, value.split("/"))
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list | tuple | set):
+        for item in value:
+            yield from _strings(item)
+
+
+# What Apprise and the HTTP client below it log holds recipients, codes and URLs. While a message of
+# ours is sent from a thread, its lines are kept here instead.
+_thread = threading.local()
+
+
+class _Captor(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        lines: list[str] | None = getattr(_thread, "lines", None)
+        if lines is None:
+            return True
+        if record.levelno >= logging.WARNING:
+            lines.append(record.getMessage())
+        return False
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[list[str]]:
+    lines: list[str] = []
+    _thread.lines = lines
+    try:
+        yield lines
+    finally:
+        del _thread.lines
+
+
+for _name in ("apprise", "urllib3.connectionpool"):
+    logging.getLogger(_name).addFilter(_Captor())

@@ -1,0 +1,26 @@
+"""The session whose code is being handed to the sender, for a sender that wants to know more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from ..types import Session
+
+_session: ContextVar[Session | None] = ContextVar("flask_otp_auth_session", default=None)
+
+
+@contextmanager
+def sending(session: Session) -> Iterator[None]:
+    """Let :func:`current_session` return *session* inside."""
+    token = _session.set(session)
+    try:
+        yield
+    finally:
+        _session.reset(token)
+
+
+def current_session() -> Session | None:
+    """Return the session that the running sender was called for, or ``None`` outside of one."""
+    return _session.get()

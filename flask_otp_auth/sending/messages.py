@@ -1,0 +1,132 @@
+"""Messages: the templates of a code's email and SMS, rendered for one session."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask
+from jinja2 import ChoiceLoader, Environment, PackageLoader
+
+from ..config import Settings
+from ..types import Method, Payload, Session
+from .texts import DEFAULT_LANGUAGE, texts_in
+
+_ENVIRONMENT = "otp_auth_messages"
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes to one person.
+
+    :param method: ``"sms"`` or ``"email"``.
+    :param recipient: the normalised identifier.
+    :param code: the code that is in it, so that a log can leave it out.
+    :param text: the whole SMS, or the plain part of an email.
+    :param subject: one line; empty for an SMS.
+    :param html: the HTML part of an email; empty for an SMS.
+    """
+
+    method: Method
+    recipient: str
+    code: str
+    text: str
+    subject: str = ""
+    html: str = ""
+
+    def __repr__(self) -> str:
+        return f"Message(method={self.method!r})"
+
+
+def render(
+    app: Flask,
+    settings: Settings,
+    code: str,
+    identifier: str,
+    method: Method,
+    payload: Payload | None,
+    *,
+    session: Session | None,
+    locale: str | None = None,
+) -> Message:
+    """Render the message of a code.
+
+    The templates are ``otp_auth/code.sms.txt``, ``code.email.txt``, ``code.email.html`` and
+    ``code.subject.txt``; one of the app's, or of its blueprints, wins over ours of the same name.
+    They get ``code`` (the subject does not), ``minutes``, ``app_name``, ``payload``, ``method``,
+    ``locale`` and ``text``, our words in that language.
+
+    :param session: whose code it is; it says when the code expires and which language to use.
+    :param locale: the language where the session has none.
+    """
+    app_name = _line(settings.app_name or app.name)
+    locale = (session and session.locale) or locale or DEFAULT_LANGUAGE
+    minutes = _minutes(settings, session)
+    context: dict[str, Any] = {
+        "minutes": minutes,
+        "app_name": app_name,
+        "payload": payload,
+        "method": method,
+        "locale": locale,
+        "text": texts_in(locale, app_name, minutes),
+    }
+    environment = _environment(app)
+
+    def part(name: str, **more: str) -> str:
+        return environment.get_template(f"otp_auth/code.{name}").render(context, **more).strip()
+
+    if method == "sms":
+        text = part("sms.txt", code=code) + _origin_line(settings, code)
+        return Message(method, identifier, code, text)
+    return Message(
+        method,
+        identifier,
+        code,
+        text=part("email.txt", code=code) + "\n",
+        subject=_line(part("subject.txt")),
+        html=part("email.html", code=code) + "\n",
+    )
+
+
+def _minutes(settings: Settings, session: Session | None) -> int:
+    if session is None:
+        return max(1, round(settings.code_ttl / 60))
+    left = (session.expires_at - datetime.now(UTC)).total_seconds()
+    return max(1, round(left / 60))
+
+
+def _origin_line(settings: Settings, code: str) -> str:
+    """Return the last line that binds a code to a site, so that browsers fill it in there only.
+
+    The form is that of the WICG's *Origin-bound one-time codes delivered via SMS*.
+    """
+    if settings.origin is None:
+        return ""
+    return f"\n\n@{urlsplit(settings.origin).hostname} #{code}"
+
+
+def _line(text: str) -> str:
+    """Return *text* as one line: what would end a header is a space."""
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())
+
+
+def _environment(app: Flask) -> Environment:
+    """Return the app's Jinja environment with our templates behind the app's own.
+
+    Not ``render_template``: its signals and context processors are for pages, may need a request,
+    and would show the code to whatever listens.
+    """
+    environment: Environment | None = app.extensions.get(_ENVIRONMENT)
+    if environment is None:
+        theirs = app.jinja_env
+        ours = PackageLoader(__name__.partition(".")[0])
+        environment = theirs.overlay(
+            loader=ours if theirs.loader is None else ChoiceLoader([theirs.loader, ours]),
+            autoescape=lambda name: name is not None and name.endswith(".html"),
+        )
+        app.extensions[_ENVIRONMENT] = environment
+    return environment

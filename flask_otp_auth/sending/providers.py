@@ -1,0 +1,114 @@
+"""Providers in order, within one time: the first that takes a message has sent it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flask import Flask
+
+from .. import identifiers
+from ..redaction import describe
+from .messages import Message
+
+_log = logging.getLogger("flask_otp_auth")
+
+_MOST_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One way to send a message.
+
+    :param name: for the log; never a URL.
+    :param send: takes the message and the seconds it may take; returns True or has failed.
+    """
+
+    name: str
+    send: Callable[[Message, float], bool]
+
+
+class Attempts:
+    """Runs providers in threads of their own, since only so a provider that hangs can be left.
+
+    A thread that was left ends by the timeouts of its own connections. Those that do not are
+    bounded in number: where too many hang, a message fails at once.
+    """
+
+    def __init__(self) -> None:
+        self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
+
+    def deliver(
+        self, app: Flask, message: Message, providers: Sequence[Provider], timeout: float
+    ) -> bool:
+        """Try providers in order until one takes the message.
+
+        :param timeout: seconds for all of them together. Each gets an equal part of what is left,
+            so that the second has its turn when the first hangs.
+        :returns: whether one took it.
+        """
+        deadline = time.monotonic() + timeout
+        for position, provider in enumerate(providers):
+            part = (deadline - time.monotonic()) / (len(providers) - position)
+            if part <= 0:
+                break
+            fault = self._attempt(app, message, provider, part)
+            if fault is None:
+                return True
+            _log.warning(
+                "provider %s (%s of %s) did not take a message: method=%s to=%s: %s",
+                provider.name,
+                position + 1,
+                len(providers),
+                message.method,
+                identifiers.mask(message.recipient),
+                fault,
+            )
+        return False
+
+    def _attempt(
+        self, app: Flask, message: Message, provider: Provider, seconds: float
+    ) -> str | None:
+        """Return what went wrong, or ``None``."""
+        if not self._places.acquire(blocking=False):
+            return f"{_MOST_AT_ONCE} messages hang already; look whether the provider is up"
+        attempt = _Attempt(app, message, provider, seconds, self._places.release)
+        attempt.start()
+        attempt.join(seconds)
+        if attempt.is_alive():
+            return f"no answer within {seconds:.3g} s (OTP_AUTH_SEND_TIMEOUT is for all together)"
+        return attempt.fault
+
+
+class _Attempt(threading.Thread):
+    """One call of one provider; a daemon, so that it cannot keep the process from its end."""
+
+    def __init__(
+        self,
+        app: Flask,
+        message: Message,
+        provider: Provider,
+        seconds: float,
+        done: Callable[[], None],
+    ) -> None:
+        super().__init__(name="flask_otp_auth provider", daemon=True)
+        self._app = app
+        self._message = message
+        self._provider = provider
+        self._seconds = seconds
+        self._done = done
+        self.fault: str | None = "its thread ended without a word"
+
+    def run(self) -> None:
+        message = self._message
+        try:
+            with self._app.app_context():
+                taken = self._provider.send(message, self._seconds)
+            self.fault = None if taken is True else "it returned no True"
+        except Exception as error:
+            self.fault = describe(error, message.code, message.recipient)
+        finally:
+            self._done()

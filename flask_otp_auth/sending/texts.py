@@ -1,0 +1,104 @@
+"""The words of the messages, in each language that the package speaks.
+
+The texts of the SMS keep to the alphabet of GSM 03.38, so that one message holds them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_LANGUAGE = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a message says around its code, in one language.
+
+    :param language: the primary subtag of BCP 47.
+    :param subject: of an email.
+    :param intro: stands before the code.
+    :param expiry: says how many minutes the code is right for.
+    :param warning: tells to keep the code to oneself.
+    :param ignore: for whoever did not ask for a code.
+    """
+
+    language: str
+    subject: str
+    intro: str
+    expiry: str
+    warning: str
+    ignore: str
+
+
+# {app} and {time} are filled in; {time} is the singular or the plural of _MINUTES.
+_CATALOGUE = {
+    "en": Texts(
+        "en",
+        subject="Your login code for {app}",
+        intro="Your code for {app} is",
+        expiry="It expires in {time}.",
+        warning="Never share it with anyone.",
+        ignore="If you did not ask for a code, you can ignore this message.",
+    ),
+    "sv": Texts(
+        "sv",
+        subject="Din inloggningskod för {app}",
+        intro="Din kod för {app} är",
+        expiry="Den gäller i {time}.",
+        warning="Dela den aldrig med någon.",
+        ignore="Om du inte har bett om någon kod kan du bortse från det här meddelandet.",
+    ),
+    "de": Texts(
+        "de",
+        subject="Ihr Anmeldecode für {app}",
+        intro="Ihr Code für {app} lautet",
+        expiry="Er gilt {time}.",
+        warning="Geben Sie ihn niemals weiter.",
+        ignore="Wenn Sie keinen Code angefordert haben, können Sie diese Nachricht ignorieren.",
+    ),
+    "fr": Texts(
+        "fr",
+        subject="Votre code de connexion à {app}",
+        intro="Votre code pour {app} est",
+        expiry="Il expire dans {time}.",
+        warning="Ne le partagez jamais.",
+        ignore="Si vous n'avez pas demandé de code, vous pouvez ignorer ce message.",
+    ),
+    "es": Texts(
+        "es",
+        subject="Tu clave de acceso a {app}",
+        intro="Tu clave para {app} es",
+        expiry="Caduca en {time}.",
+        warning="No la compartas con nadie.",
+        ignore="Si no has pedido ninguna clave, puedes ignorar este mensaje.",
+    ),
+}
+_MINUTES = {
+    "en": ("1 minute", "{} minutes"),
+    "sv": ("1 minut", "{} minuter"),
+    "de": ("1 Minute", "{} Minuten"),
+    "fr": ("1 minute", "{} minutes"),
+    "es": ("1 minuto", "{} minutos"),
+}
+LANGUAGES = tuple(_CATALOGUE)
+
+
+def texts_in(locale: str, app_name: str, minutes: int) -> Texts:
+    """Return the texts of a language, filled in; English where the language is not spoken.
+
+    :param locale: a BCP 47 or POSIX name, such as ``sv``, ``de-AT`` or ``pt_BR``.
+    :param app_name: the name of the application.
+    :param minutes: what is left of the code's time, 1 or more.
+    """
+    language = locale.replace("_", "-").partition("-")[0].lower()
+    raw = _CATALOGUE.get(language, _CATALOGUE[DEFAULT_LANGUAGE])
+    one, many = _MINUTES[raw.language]
+    time = one if minutes == 1 else many.format(minutes)
+    return Texts(
+        raw.language,
+        subject=raw.subject.format(app=app_name),
+        intro=raw.intro.format(app=app_name),
+        expiry=raw.expiry.format(time=time),
+        warning=raw.warning,
+        ignore=raw.ignore,
+    )

@@ -1,0 +1,459 @@
+"""Codes go out through real SMTP and HTTP servers, in order, in time, and to nobody else."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeWorld, World
+from delivery_servers import (
+    PASSWORD,
+    USER,
+    Gateway,
+    Mailbox,
+    certificate,
+    hanging_server,
+    http_gateway,
+    smtp_server,
+)
+
+from flask_otp_auth.delivery import Delivery
+from flask_otp_auth.signals import code_sent, send_failed
+from local_mongod import free_port
+
+NUMBER = "+46701234567"
+EMAIL = "reader@example.com"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def mailbox(tls: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
+    with smtp_server(*tls) as server:
+        yield server
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with http_gateway() as server:
+        yield server
+
+
+def deliver(make_world: MakeWorld, **options: Any) -> World:
+    """Return a world whose sender is Delivery."""
+    world = make_world(APP_NAME="Shop", **options)
+    Delivery(world.otp, console=False)
+    return world
+
+
+def parts(message: EmailMessage) -> dict[str, str]:
+    return {
+        part.get_content_type(): part.get_content()
+        for part in message.walk()
+        if part.get_content_maintype() == "text"
+    }
+
+
+def code_in(text: str) -> str:
+    (code,) = set(re.findall(r"\b\d{6}\b", text))
+    return code
+
+
+def initiate(world: World, identifier: str, method: str, **headers: str) -> Any:
+    body = {"identifier": identifier, "method": method}
+    return world.client.post("/otp/initiate", json=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("language", "subject", "intro"),
+    [
+        ("en", "Your login code for Shop", "Your code for Shop is"),
+        ("sv-SE", "Din inloggningskod för Shop", "Din kod för Shop är"),
+        ("de", "Ihr Anmeldecode für Shop", "Ihr Code für Shop lautet"),
+        ("fr-CH, de;q=0.5", "Votre code de connexion à Shop", "Votre code pour Shop est"),
+        ("es", "Tu clave de acceso a Shop", "Tu clave para Shop es"),
+        ("fi, *;q=0.1", "Your login code for Shop", "Your code for Shop is"),
+    ],
+)
+def test_email_over_starttls_reads_well_in_the_language_of_the_person(
+    make_world: MakeWorld, mailbox: Mailbox, language: str, subject: str, intro: str
+) -> None:
+    world = deliver(make_world, EMAIL_URLS=[mailbox.url])
+
+    answer = initiate(world, EMAIL, "email", **{"Accept-Language": language})
+
+    assert answer.status_code == 200, answer.text
+    ((recipients, message),) = mailbox.received
+    assert mailbox.logins == [USER]
+    assert recipients == [EMAIL]
+    assert message["To"] == EMAIL
+    assert message["From"] == "Shop <no-reply@example.com>"
+    assert message["Subject"] == subject
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message.get_content_type() == "multipart/alternative"
+    texts = parts(message)
+    assert list(texts) == ["text/plain", "text/html"]
+    assert all(intro in text for text in texts.values())
+    code = code_in(texts["text/plain"])
+    assert f">{code}<" in texts["text/html"]
+    assert code not in message["Subject"]
+    assert world.verify(answer.json["data"]["sessionId"], code).status_code == 200
+
+
+@pytest.mark.parametrize("extension", ["Flask-Mail", "Flask-Mailman"])
+def test_mail_extension_of_the_app_sends_both_parts_as_they_were_written(
+    make_world: MakeWorld, mailbox: Mailbox, extension: str
+) -> None:
+    config = {
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": mailbox.port,
+        "MAIL_USE_TLS": True,
+        "MAIL_USERNAME": USER,
+        "MAIL_PASSWORD": PASSWORD,
+        "MAIL_DEFAULT_SENDER": "no-reply@example.com",
+    }
+    world = deliver(make_world, config=config)
+    if extension == "Flask-Mail":
+        from flask_mail import Mail
+    else:
+        from flask_mailman import Mail
+    Mail(world.app)
+
+    for identifier in (EMAIL, "o'brien+shop/a%2Cb@example.com"):
+        answer = initiate(world, identifier, "email", **{"Accept-Language": "sv"})
+        assert answer.status_code == 200, answer.text
+
+    for (recipients, message), expected in zip(
+        mailbox.received, (EMAIL, "o'brien+shop/a%2cb@example.com"), strict=True
+    ):
+        assert recipients == [expected]
+        assert message["Subject"] == "Din inloggningskod för Shop"
+        assert message["Auto-Submitted"] == "auto-generated"
+        texts = parts(message)
+        code = code_in(texts["text/plain"])
+        assert (
+            texts["text/plain"]
+            .replace("\r\n", "\n")
+            .startswith(f"Din kod för Shop är\n\n{code}\n\n")
+        )
+        assert "<!doctype html>" in texts["text/html"]
+
+
+def test_sms_reaches_a_gateway_with_its_recipient_in_the_body(
+    make_world: MakeWorld, gateway: Gateway
+) -> None:
+    world = deliver(make_world, SMS_URLS=[gateway.url], ORIGIN="https://example.com")
+
+    assert initiate(world, NUMBER, "sms", **{"Accept-Language": "de"}).status_code == 200
+
+    (sms,) = gateway.received
+    assert sms["to"] == NUMBER
+    code = code_in(sms["message"])
+    assert sms["message"] == (
+        f"Ihr Code für Shop lautet {code}. Er gilt 5 Minuten. Geben Sie ihn niemals weiter."
+        f"\n\n@example.com #{code}"
+    )
+    assert gateway.paths == ["/sms/secret-path?"]
+
+
+def test_webhook_names_the_member_for_the_recipient_in_its_url(
+    make_world: MakeWorld, gateway: Gateway
+) -> None:
+    world = deliver(make_world, SMS_URLS=[f"{gateway.url}?:phone={{to}}&:message=body&:from=Shop"])
+
+    assert initiate(world, NUMBER, "sms").status_code == 200
+
+    (sms,) = gateway.received
+    assert sms["phone"] == NUMBER
+    assert sms["from"] == "Shop"
+    assert code_in(sms["body"])
+    assert "to" not in sms
+
+
+def test_second_provider_takes_over_from_one_that_is_down(
+    make_world: MakeWorld, gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    down = f"json://gateway-user:gateway-password@127.0.0.1:{free_port()}/secret-path"
+    with http_gateway(503) as refusing:
+        world = deliver(make_world, SMS_URLS=[down, refusing.url, gateway.url])
+        answer = initiate(world, NUMBER, "sms")
+
+    assert answer.status_code == 200
+    assert len(refusing.received) == 1
+    assert len(gateway.received) == 1
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len([line for line in warnings if "did not take a message" in line]) == 2
+    assert "error=503" in caplog.text
+
+
+def test_all_providers_down_is_the_500_of_the_contract_and_one_signal(
+    make_world: MakeWorld,
+) -> None:
+    with http_gateway(500) as first, http_gateway(401) as second:
+        world = deliver(make_world, SMS_URLS=[first.url, second.url])
+        failed: list[Any] = []
+        sent: list[Any] = []
+
+        def on_failed(sender: Any, **about: Any) -> None:
+            failed.append(about)
+
+        def on_sent(sender: Any, **about: Any) -> None:
+            sent.append(about)
+
+        with send_failed.connected_to(on_failed), code_sent.connected_to(on_sent):
+            answer = initiate(world, NUMBER, "sms")
+
+    assert answer.status_code == 500
+    assert answer.json["error"]["detail"] == "Failed to send verification code"
+    assert len(failed) == 1
+    assert sent == []
+    assert world.sessions.find_one()["status"] == "expired"
+
+
+@pytest.mark.parametrize("scheme", ["json", "mailto", "Flask-Mail"])
+def test_provider_that_hangs_is_cut_off_at_the_timeout(make_world: MakeWorld, scheme: str) -> None:
+    with hanging_server() as port:
+        method = "sms" if scheme == "json" else "email"
+        options: dict[str, Any] = {"SEND_TIMEOUT": 0.4}
+        config: dict[str, Any] = {}
+        if scheme == "json":
+            options["SMS_URLS"] = [f"json://127.0.0.1:{port}"]
+        elif scheme == "mailto":
+            options["EMAIL_URLS"] = [f"mailto://a:b@127.0.0.1:{port}?from=no-reply@example.com"]
+        else:
+            config = {"MAIL_PORT": port, "MAIL_DEFAULT_SENDER": "no-reply@example.com"}
+        world = deliver(make_world, config=config, **options)
+        if scheme == "Flask-Mail":
+            from flask_mail import Mail
+
+            Mail(world.app)
+        start = time.monotonic()
+        answer = initiate(world, NUMBER if method == "sms" else EMAIL, method)
+
+        assert answer.status_code == 500
+        assert 0.35 < time.monotonic() - start < 3
+
+
+def test_provider_that_hangs_leaves_time_for_the_next(
+    make_world: MakeWorld, gateway: Gateway
+) -> None:
+    with hanging_server() as port:
+        urls = [f"json://127.0.0.1:{port}", gateway.url]
+        world = deliver(make_world, SMS_URLS=urls, SEND_TIMEOUT=2)
+        start = time.monotonic()
+
+        assert initiate(world, NUMBER, "sms").status_code == 200
+        assert time.monotonic() - start < 2
+    assert len(gateway.received) == 1
+
+
+def test_logs_at_every_level_hold_no_url_no_code_and_no_recipient(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    rude = f"no {NUMBER} gateway-password for gateway-user at secret-path"
+    with http_gateway(400, rude) as refusing, http_gateway() as taking:
+        world = deliver(make_world, SMS_URLS=[refusing.url, taking.url])
+        initiate(world, NUMBER, "sms")
+        (sms,) = taking.received
+
+    lines = [
+        record.getMessage() for record in caplog.records if not record.name.startswith("pymongo")
+    ]
+    text = "\n".join(lines)
+    assert "did not take a message" in text
+    for secret in (
+        code_in(sms["message"]),
+        NUMBER,
+        NUMBER[1:],
+        "gateway-password",
+        "gateway-user",
+        "secret-path",
+    ):
+        assert secret not in text
+
+
+ADDRESSES = [
+    "a%2Cattacker@example.com",
+    "a%252Cattacker@example.com",
+    "victim%40example.com%2C@evil.example",
+    "a/b@example.com",
+    "o'brien@example.com",
+    "a&to=attacker=x@example.com",
+    "a?bcc=attacker@example.com",
+    "{to}@example.com",
+    "#fragment@example.com",
+    "a=b|c~d`e^f*g@example.com",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_address_with_separators_reaches_itself_and_nobody_else(
+    make_world: MakeWorld, mailbox: Mailbox, gateway: Gateway, address: str
+) -> None:
+    for url in (mailbox.url, gateway.url):
+        world = deliver(make_world, EMAIL_URLS=[url])
+        answer = initiate(world, address, "email")
+        assert answer.status_code == 200, answer.text
+
+    ((recipients, message),) = mailbox.received
+    assert recipients == [address.lower()]
+    assert message["To"].addresses[0].addr_spec == address.lower()
+    assert len(message["To"].addresses) == 1
+    assert message["Cc"] is None
+    assert message["Bcc"] is None
+    assert gateway.received[0]["to"] == address.lower()
+    assert gateway.paths == ["/sms/secret-path?"]
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "reader@example.com\r\nBcc: attacker@example.com",
+        "reader@example.com,attacker@example.com",
+        "reader@example.com;attacker@example.com",
+        "Reader <reader@example.com>",
+        '"a\\nBcc: x"@example.com',
+    ],
+)
+def test_header_or_list_in_an_address_is_no_address(
+    make_world: MakeWorld, mailbox: Mailbox, identifier: str
+) -> None:
+    world = deliver(make_world, EMAIL_URLS=[mailbox.url])
+
+    assert initiate(world, identifier, "email").status_code == 400
+    assert mailbox.received == []
+
+
+def test_line_ends_in_names_and_payload_add_no_header(
+    make_world: MakeWorld, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    world = deliver(make_world, EMAIL_URLS=[mailbox.url])
+    templates = tmp_path / "otp_auth"
+    templates.mkdir()
+    (templates / "code.subject.txt").write_text(
+        "For {{ payload.name }}: {{ code }}\n\nBcc: a@b.example"
+    )
+    world.app.jinja_loader.searchpath.insert(0, str(tmp_path))  # type: ignore[union-attr]
+    name = "x\r\nBcc: attacker@example.com\u2028\x0bTo: y@example.com"
+
+    answer = world.client.post(
+        "/otp/initiate",
+        json={"identifier": EMAIL, "method": "email", "payload": {"name": name}},
+    )
+
+    assert answer.status_code == 200
+    ((recipients, message),) = mailbox.received
+    assert recipients == [EMAIL]
+    assert message["Bcc"] is None
+    assert message["Subject"] == (
+        "For x Bcc: attacker@example.com To: y@example.com: Bcc: a@b.example"
+    )
+
+
+def test_resend_and_background_keep_the_language_of_the_session(
+    make_world: MakeWorld, mailbox: Mailbox
+) -> None:
+    world = deliver(make_world, EMAIL_URLS=[mailbox.url], SEND_IN_BACKGROUND=True)
+    background = world.app.extensions["otp_auth"].background
+    answer = initiate(world, EMAIL, "email", **{"Accept-Language": "fr"})
+    background.drain()
+
+    session_id = answer.json["data"]["sessionId"]
+    body, german = {"sessionId": session_id}, {"Accept-Language": "de"}
+    assert world.client.post("/otp/resend", json=body, headers=german).status_code == 200
+    background.drain()
+
+    assert [message["Subject"] for _, message in mailbox.received] == [
+        "Votre code de connexion à Shop"
+    ] * 2
+    with world.app.app_context():
+        session = world.otp.get_session(session_id)
+    assert session is not None
+    assert session.locale == "fr"
+
+
+def test_flask_babel_says_the_language_where_the_app_has_it(
+    make_world: MakeWorld, gateway: Gateway
+) -> None:
+    from flask_babel import Babel, force_locale
+
+    world = deliver(make_world, SMS_URLS=[gateway.url])
+    Babel(world.app, locale_selector=lambda: "sv_SE")
+
+    initiate(world, NUMBER, "sms", **{"Accept-Language": "de"})
+    with world.app.app_context(), force_locale("es"):
+        world.otp.initiate(NUMBER, "sms")
+
+    assert [sms["message"][:8] for sms in gateway.received] == ["Din kod ", "Tu clave"]
+    assert {session["locale"] for session in world.sessions.find()} == {"sv-SE", "es"}
+
+
+def test_selector_of_babel_that_needs_a_request_does_not_stop_a_script(
+    make_world: MakeWorld, gateway: Gateway
+) -> None:
+    from flask import request
+    from flask_babel import Babel
+
+    world = deliver(make_world, SMS_URLS=[gateway.url])
+    Babel(world.app, locale_selector=lambda: request.accept_languages.best_match(["de"]))
+
+    with world.app.app_context():
+        world.otp.initiate(NUMBER, "sms")
+
+    assert gateway.received[0]["message"].startswith("Your code for Shop is")
+
+
+@pytest.mark.parametrize("mode", ["debug", "testing"])
+def test_code_is_on_the_console_while_debugging_and_testing(
+    make_world: MakeWorld, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    world = make_world(APP_NAME="Shop", config={mode.upper(): True})
+    Delivery(world.otp)
+
+    answer = initiate(world, EMAIL, "email")
+
+    printed = capsys.readouterr().err
+    assert "To: reader@example.com" in printed
+    assert "Subject: Your login code for Shop" in printed
+    code = code_in(printed)
+    assert world.verify(answer.json["data"]["sessionId"], code).status_code == 200
+
+
+@pytest.mark.parametrize("console", [None, False])
+def test_console_is_refused_in_production_unless_told(
+    make_world: MakeWorld,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    console: bool | None,
+) -> None:
+    world = make_world()
+    Delivery(world.otp, console=console)
+    assert initiate(world, NUMBER, "sms").status_code == 500
+    assert "OTP_AUTH_SMS_URLS is not set" in caplog.text
+    assert capsys.readouterr().err == ""
+
+    told = make_world()
+    Delivery(told.otp, console=True)
+    assert initiate(told, NUMBER, "sms").status_code == 200
+    assert code_in(capsys.readouterr().err)
+    assert "a code was printed, not sent" in caplog.text
+
+
+def test_delivery_works_without_our_routes(make_world: MakeWorld, gateway: Gateway) -> None:
+    world = deliver(make_world, SMS_URLS=[gateway.url], REGISTER_ROUTES=False)
+
+    with world.app.app_context():
+        world.otp.initiate(NUMBER, "sms")
+
+    assert code_in(gateway.received[0]["message"])

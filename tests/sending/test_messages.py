@@ -1,0 +1,173 @@
+"""The words of a message: short enough, safe in HTML, bound to the site, and the host's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import time_machine
+from conftest import MakeWorld, World
+from flask import Blueprint
+
+from flask_otp_auth.sending.messages import Message, render
+from flask_otp_auth.sending.texts import LANGUAGES
+from flask_otp_auth.types import Method, Payload, Session
+
+NUMBER = "+46701234567"
+EMAIL = "reader@example.com"
+# The basic character set of GSM 03.38: a message of at most 160 of these is one SMS.
+GSM = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+
+
+def message(
+    world: World,
+    method: Method = "sms",
+    payload: Payload | None = None,
+    session: Session | None = None,
+    locale: str | None = None,
+) -> Message:
+    settings = world.app.extensions["otp_auth"].settings
+    to = NUMBER if method == "sms" else EMAIL
+    return render(
+        world.app, settings, "012345", to, method, payload, session=session, locale=locale
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sms_of_every_language_fits_into_one_message(make_world: MakeWorld, language: str) -> None:
+    world = make_world(APP_NAME="Twenty letters  name", ORIGIN="https://login.example.com")
+
+    text = message(world, locale=language).text
+
+    assert set(text) <= GSM
+    assert len(text) <= 160
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_says_who_asks_what_for_and_for_how_long(
+    make_world: MakeWorld, language: str
+) -> None:
+    world = make_world(APP_NAME="Shop")
+
+    sms, email = (message(world, method, locale=language) for method in ("sms", "email"))
+
+    english = message(world, "email", locale="en")
+    for text in (sms.text, email.text, email.html):
+        assert text.count("012345") == 1
+        assert "Shop" in text
+        assert "5 minut" in text.lower()
+        assert "{" not in re.sub(r"\{\{.*?\}\}", "", text).replace("style=", "")
+    assert "Shop" in email.subject
+    assert "012345" not in email.subject
+    assert f'<html lang="{language}">' in email.html
+    assert language == "en" or email.text != english.text
+
+
+def parse_origin_bound(text: str) -> tuple[str, str] | None:
+    """Parse as WICG's sms-one-time-codes says: host and code of the last line, or nothing."""
+    line = text.split("\n")[-1]
+    found = re.fullmatch(r"@([^\s@#/:?%\[\]]+)(?: @[^\s@#]+)? #([^\s]+)", line)
+    return None if found is None else (found[1], found[2])
+
+
+@pytest.mark.parametrize("origin", ["https://example.com", "https://Login.Example.com/"])
+def test_sms_can_be_filled_in_by_the_browser_on_our_site_alone(
+    make_world: MakeWorld, origin: str
+) -> None:
+    world = make_world(ORIGIN=origin)
+
+    host = origin.lower().removeprefix("https://").rstrip("/")
+    assert parse_origin_bound(message(world).text) == (host, "012345")
+    assert parse_origin_bound(message(make_world()).text) is None
+    assert "@example.com" not in message(world, "email").text
+
+
+@pytest.mark.parametrize("payload", [{"name": "<b>x</b>"}, {"name": "{{ code }}"}])
+def test_markup_of_a_stranger_is_text_in_the_html(
+    make_world: MakeWorld, tmp_path: Path, payload: Payload
+) -> None:
+    world = make_world(APP_NAME="<i>R&D</i>")
+    override(world, tmp_path, "code.email.html", "{{ payload.name }} {{ app_name }} {{ code }}")
+    # A host that turned escaping off for its pages has not done so for mails.
+    world.app.jinja_options = {"autoescape": False}
+
+    html = message(world, "email", payload).html
+
+    assert "<" not in html
+    assert html.endswith("&lt;i&gt;R&amp;D&lt;/i&gt; 012345\n")
+    assert html.count("012345") == 1
+
+
+def test_name_of_the_app_is_escaped_in_our_own_html(make_world: MakeWorld) -> None:
+    html = message(make_world(APP_NAME="<i>R&D</i>"), "email").html
+
+    assert "<i>" not in html
+    assert "&lt;i&gt;R&amp;D&lt;/i&gt;" in html
+
+
+def override(world: World, folder: Path, name: str, text: str) -> None:
+    (folder / "otp_auth").mkdir(exist_ok=True)
+    (folder / "otp_auth" / name).write_text(text)
+    world.app.template_folder = str(folder)
+
+
+@pytest.mark.parametrize("register_routes", [True, False])
+def test_template_of_the_app_wins_over_ours(
+    make_world: MakeWorld, tmp_path: Path, register_routes: bool
+) -> None:
+    world = make_world(APP_NAME="Shop", REGISTER_ROUTES=register_routes, CODE_TTL=60)
+    override(
+        world,
+        tmp_path,
+        "code.sms.txt",
+        "{{ app_name }} {{ code }} {{ minutes }} {{ method }} {{ locale }} {{ payload.order }}",
+    )
+
+    assert message(world, payload={"order": 7}, locale="pt-BR").text == "Shop 012345 1 sms pt-BR 7"
+    assert "It expires in 1 minute." in message(world, "email", locale="pt-BR").text
+
+
+def test_template_of_a_blueprint_wins_over_ours(make_world: MakeWorld, tmp_path: Path) -> None:
+    world = make_world()
+    folder = tmp_path / "otp_auth"
+    folder.mkdir()
+    (folder / "code.subject.txt").write_text("From a\nblueprint {{ code }}.")
+    world.app.register_blueprint(Blueprint("mails", __name__, template_folder=str(tmp_path)))
+
+    assert message(world, "email").subject == "From a blueprint ."
+
+
+def test_context_processor_that_needs_a_request_does_not_stop_a_background_send(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+
+    @world.app.context_processor
+    def fail() -> dict[str, str]:
+        raise RuntimeError("there is no request")
+
+    assert "012345" in message(world, "email").html
+
+
+def test_message_says_the_minutes_that_are_left(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(CODE_TTL=300)
+    session_id = world.initiate()
+    for passed, expected in ((0, "5 minutes"), (130, "3 minutes"), (150, "1 minute.")):
+        clock.shift(passed)
+        with world.app.app_context():
+            session = world.otp.get_session(session_id)
+        assert expected in message(world, session=session).text
+
+
+def test_name_of_the_flask_app_stands_in_for_a_name(make_world: MakeWorld) -> None:
+    assert message(make_world()).text.startswith("Your code for world is 012345.")
+
+
+def test_message_does_not_show_its_code_in_a_traceback(make_world: MakeWorld) -> None:
+    assert "012345" not in repr(message(make_world()))
