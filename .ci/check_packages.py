@@ -7,7 +7,14 @@ import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-DIST_INFO = {"METADATA", "RECORD", "WHEEL", "licenses/LICENSE", "top_level.txt"}
+DIST_INFO = {
+    "METADATA",
+    "RECORD",
+    "WHEEL",
+    "entry_points.txt",
+    "licenses/LICENSE",
+    "top_level.txt",
+}
 TOP_LEVEL = {"CHANGES.rst", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml"}
 STRAY = {"__pycache__", "instance", ".venv", "_build"}
 

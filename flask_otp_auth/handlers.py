@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from flask import current_app
+from flask import Flask, current_app
 
 from .exceptions import HandlerSignatureError, MissingHandlerError
 from .types import (
@@ -33,6 +34,7 @@ class Handlers:
         self._send_code: SendCodeHandler | None = None
         self._get_user: GetUserHandler | None = None
         self._verify_success: VerifySuccessHandler | None = None
+        self._outboxes: WeakKeyDictionary[Flask, SendCodeHandler] = WeakKeyDictionary()
 
     def set_send_code(self, function: SendCodeHandler) -> None:
         """Keep the sender."""
@@ -49,6 +51,23 @@ class Handlers:
         check_signature("verify_success_handler", function, "user, identifier, method, payload")
         self._verify_success = function
 
+    def divert(self, app: Flask, outbox: SendCodeHandler | None) -> SendCodeHandler | None:
+        """Hand the codes of *app* to *outbox* instead of the sender; return the one before.
+
+        :param outbox: ``None`` for the sender again.
+        """
+        before = self._outboxes.pop(app, None)
+        if outbox is not None:
+            self._outboxes[app] = outbox
+        return before
+
+    @property
+    def _sender(self) -> SendCodeHandler | None:
+        if not self._outboxes:
+            return self._send_code
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        return self._outboxes.get(app, self._send_code)
+
     @property
     def makes_own_tokens(self) -> bool:
         """Whether the host registered a ``verify_success_handler``."""
@@ -60,7 +79,7 @@ class Handlers:
         :raises MissingHandlerError: names the decorator; the same text is in the log.
         """
         for decorator, function in (
-            ("send_code_handler", self._send_code),
+            ("send_code_handler", self._sender),
             ("get_user_handler", self._get_user),
         ):
             if function is None:
@@ -72,7 +91,7 @@ class Handlers:
         self, code: str, identifier: str, method: Method, payload: Payload | None
     ) -> bool:
         """Hand a code to the host's sender; whatever is not a true value has failed."""
-        return bool(_call(self._send_code, code, identifier, method, payload))
+        return bool(_call(self._sender, code, identifier, method, payload))
 
     def get_user(self, identifier: str, method: Method, payload: Payload | None) -> Any:
         """Ask the host for the user of an identifier; ``None`` if there is none."""

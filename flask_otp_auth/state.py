@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from flask_pymongo import PyMongo
@@ -56,13 +56,7 @@ def build_state(
 ) -> AppState:
     """Return the state of one application; no database is touched."""
     sessions = SessionStore(database, settings.collection, keep=settings.keep_sessions)
-    accounts = AccountStore(
-        database,
-        f"{settings.collection}.accounts",
-        # The oldest, so that a new key in front forgets no lock and no send.
-        key=derive_key(settings.secret_keys[-1], "flask-otp-auth accounts"),
-        rules=account_rules(settings),
-    )
+    accounts = _account_store(settings, database)
 
     def create_indexes() -> None:
         sessions.create_indexes()
@@ -84,6 +78,22 @@ def build_state(
             else None
         ),
         close=close,
+    )
+
+
+def without_send_limits(state: AppState) -> AppState:
+    """Return the state of an app that sends to anybody at any time; for its tests."""
+    settings = replace(state.settings, client_limits=(), identifier_limits=())
+    return replace(state, settings=settings, accounts=_account_store(settings, state.database))
+
+
+def _account_store(settings: Settings, database: Database[Document]) -> AccountStore:
+    return AccountStore(
+        database,
+        f"{settings.collection}.accounts",
+        # The oldest, so that a new key in front forgets no lock and no send.
+        key=derive_key(settings.secret_keys[-1], "flask-otp-auth accounts"),
+        rules=account_rules(settings),
     )
 
 

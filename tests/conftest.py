@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import time_machine
@@ -16,12 +13,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_pymongo import PyMongo
 from hypothesis import settings
-from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.monitoring import CommandListener
 
 from flask_otp_auth import FlaskOtpAuth
-from local_mongod import LocalMongod
+from flask_otp_auth.testing.pytest_plugin import with_database as with_database
 
 # A slow machine is no fault of the code, and a CI run must not depend on luck.
 settings.register_profile("tests", deadline=None, derandomize=True, print_blob=True)
@@ -38,28 +34,15 @@ FAILED = {"failures": {"$gt": 0}}
 
 
 @pytest.fixture(scope="session")
-def mongo_server() -> Iterator[str]:
+def mongo_server(_otp_mongo_server: str) -> str:
     """The address of a real MongoDB: the one of MONGO_URI, or our own for this run."""
-    given = os.environ.get("MONGO_URI")
-    if given:
-        yield given
-        return
-    with LocalMongod() as mongod:
-        yield mongod.uri("")
-
-
-def with_database(uri: str, name: str) -> str:
-    """Return the URI of another database of the same server."""
-    return urlsplit(uri)._replace(path=f"/{name}").geturl()
+    return _otp_mongo_server
 
 
 @pytest.fixture
-def mongo_uri(mongo_server: str) -> Iterator[str]:
+def mongo_uri(otp_mongo_uri: str) -> str:
     """A database of its own for one test, dropped afterwards."""
-    name = f"otp_test_{uuid.uuid4().hex[:12]}"
-    yield with_database(mongo_server, name)
-    with MongoClient(mongo_server) as client:
-        client.drop_database(name)
+    return otp_mongo_uri
 
 
 @dataclass

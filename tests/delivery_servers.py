@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from flask import Flask, Response, request
 from servers import HOST, Site, threaded
 
-from local_mongod import free_port
+from flask_otp_auth.testing.mongod import free_port
 
 USER, PASSWORD = "mailer", "smtp-pass-word"
 

@@ -18,7 +18,7 @@ from servers import PATIENCE, python_path
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.exceptions import InvalidRequest
-from local_mongod import free_port
+from flask_otp_auth.testing.mongod import free_port
 
 PHONE = "+46701234567"
 HOST = """

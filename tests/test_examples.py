@@ -14,7 +14,7 @@ import pytest
 from pymongo import MongoClient
 from servers import DEMO, PATIENCE, ROOT, Demo, copy_demo, demo, demo_environment
 
-from local_mongod import free_port
+from flask_otp_auth.testing.mongod import free_port
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 

@@ -21,7 +21,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from werkzeug.serving import is_running_from_reloader
 
-from local_mongod import LocalMongod, MongodError, find_running
+from flask_otp_auth.testing.mongod import LocalMongod, MongodError, find_running
 
 DATABASE = "otp_demo"
 USERS = (

@@ -20,7 +20,7 @@ from hosts import MONGODB, ask, host, limiter_of, storage_in
 from limits.storage import MemoryStorage
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth, SecurityWarning
-from local_mongod import LocalMongod, free_port
+from flask_otp_auth.testing.mongod import LocalMongod, free_port
 
 TYPOS = [
     "",

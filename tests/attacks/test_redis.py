@@ -14,7 +14,7 @@ import pytest
 import time_machine
 from conftest import NOW, MakeWorld, World
 
-from local_mongod import free_port
+from flask_otp_auth.testing.mongod import free_port
 
 SERVER = shutil.which("redis-server")
 PATIENCE = 10.0

@@ -24,7 +24,7 @@ from flask_otp_auth.limit_windows import windows_in
 from flask_otp_auth.limits import Buckets, client_bucket
 from flask_otp_auth.lockouts import LockoutStore
 from flask_otp_auth.parts import utc_now
-from local_mongod import LocalMongod, free_port
+from flask_otp_auth.testing.mongod import LocalMongod, free_port
 
 KEY = b"k" * 32
 COUNTS = "otp_sessions.accounts"

@@ -14,7 +14,7 @@ import pytest
 from conftest import MakeWorld, World
 from servers import PATIENCE, Answer, threaded
 
-from local_mongod import LocalMongod
+from flask_otp_auth.testing.mongod import LocalMongod
 
 PHONE = {"identifier": "+46701234567", "method": "sms"}
 DB_TIMEOUT = 0.5

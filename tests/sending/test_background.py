@@ -21,7 +21,7 @@ from servers import HOST, PATIENCE, ROOT, Site, process, python_path, wait_until
 from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.sending.background import BackgroundSender
 from flask_otp_auth.signals import code_sent, send_failed
-from local_mongod import free_port
+from flask_otp_auth.testing.mongod import free_port
 
 ASK = {"identifier": "+46701234567", "method": "sms"}
 

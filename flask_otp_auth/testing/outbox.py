@@ -1,0 +1,139 @@
+"""The outbox: keeps the messages of an application instead of sending them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask, current_app
+
+from .. import identifiers
+from ..http.language import preferred_language
+from ..sending.background import BackgroundSender
+from ..sending.current import current_session
+from ..sending.messages import render
+from ..state import AppState, without_send_limits
+from ..types import Method, Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One message that would have been sent.
+
+    :param code: the code in it.
+    :param identifier: the normalised phone number or email address.
+    :param method: ``"sms"`` or ``"email"``.
+    :param payload: what the client sent along, or ``None``.
+    :param session_id: of the session that the code is for.
+    :param locale: the language of the session.
+    :param text: the SMS, or the plain part of the email, as ``Delivery`` would send it.
+    :param subject: the subject of the email; empty for an SMS.
+    :param html: the HTML part of the email; empty for an SMS.
+    """
+
+    code: str
+    identifier: str
+    method: Method
+    payload: Payload | None
+    session_id: str | None
+    locale: str | None
+    text: str
+    subject: str
+    html: str
+
+
+class Outbox:
+    """The messages of one application since :func:`otp_outbox` began, the oldest first."""
+
+    def __init__(self, state: AppState) -> None:
+        self._state = state
+        self._sent: list[Sent] = []
+
+    @property
+    def messages(self) -> list[Sent]:
+        """All messages; those that are being sent in the background are waited for."""
+        _drain(self._state.background)
+        return list(self._sent)
+
+    def last_code(self, identifier: str) -> str:
+        """Return the code that was sent last to a phone number or email address.
+
+        :param identifier: in any form that a client may send it in.
+        :raises LookupError: none was; the text says who got one.
+        """
+        method: Method = "email" if "@" in identifier else "sms"
+        region = self._state.settings.default_region
+        wanted = identifiers.normalise(identifier, method, region)
+        messages = self.messages
+        for message in reversed(messages):
+            if message.identifier == wanted:
+                return message.code
+        others = ", ".join(sorted({message.identifier for message in messages})) or "nobody"
+        raise LookupError(f"No code was sent to {wanted}; codes were sent to {others}.")
+
+    def clear(self) -> None:
+        """Forget all messages so far."""
+        _drain(self._state.background)
+        self._sent.clear()
+
+    def take(self, code: str, identifier: str, method: Method, payload: Payload | None) -> bool:
+        """Keep a message; this stands in for the sender."""
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        session = current_session()
+        message = render(
+            app,
+            self._state.settings,
+            code,
+            identifier,
+            method,
+            payload,
+            session=session,
+            locale=None if session else preferred_language(),
+        )
+        self._sent.append(
+            Sent(
+                code,
+                identifier,
+                method,
+                payload,
+                session_id=session.session_id if session else None,
+                locale=session.locale if session else None,
+                text=message.text,
+                subject=message.subject,
+                html=message.html,
+            )
+        )
+        return True
+
+
+@contextmanager
+def otp_outbox(app: Flask) -> Iterator[Outbox]:
+    """Keep the messages of an application instead of sending them, and lift its send limits.
+
+    No ``send_code_handler`` is needed meanwhile, and none is called. Neither the limits of clients
+    nor those of identifiers apply, so one person may sign in twice in a test; locks after wrong
+    codes do. It works for codes that are sent in the background too, and for any number of threads.
+
+    :param app: the application, on which ``init_app`` was called.
+    :returns: a context manager that gives the :class:`Outbox`.
+    :raises RuntimeError: the application has no Flask-OTP-Auth.
+    """
+    state = cast("AppState | None", app.extensions.get("otp_auth"))
+    if state is None:
+        raise RuntimeError("This app has no Flask-OTP-Auth: call init_app(app) before otp_outbox.")
+    outbox = Outbox(state)
+    before = state.handlers.divert(app, outbox.take)
+    app.extensions["otp_auth"] = without_send_limits(state)
+    try:
+        yield outbox
+    finally:
+        _drain(state.background)
+        state.handlers.divert(app, before)
+        app.extensions["otp_auth"] = state
+
+
+def _drain(background: BackgroundSender | None) -> None:
+    if background is not None:
+        background.drain()
