@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,18 @@ from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
-from servers import DEMO, PATIENCE, ROOT, Demo, copy_demo, demo, demo_environment
+from servers import (
+    DEMO,
+    PATIENCE,
+    ROOT,
+    Demo,
+    Site,
+    copy_demo,
+    demo,
+    demo_environment,
+    process,
+    wait_until,
+)
 
 from flask_otp_auth.testing.mongod import free_port
 
@@ -23,13 +35,13 @@ def servers_of(instance: Path) -> list[int]:
     """Return the processes that run a mongod on the data of the demo."""
     wanted = f"--dbpath={instance / 'mongodb'}".encode()
     found = []
-    for process in Path("/proc").glob("[0-9]*"):
+    for running in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
+            command = (running / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue  # it has just ended
         if wanted in command:
-            found.append(int(process.name))
+            found.append(int(running.name))
     return found
 
 
@@ -67,9 +79,36 @@ def hang_up(pid: int) -> None:
 
 
 def test_every_example_has_a_test() -> None:
-    examples = {path.parent.name for path in (ROOT / "examples").glob("*/__init__.py")}
+    examples = {path.name for path in (ROOT / "examples").iterdir() if path.is_dir()}
 
-    assert examples == {"quickstart"}
+    assert examples - {"__pycache__"} == {"quickstart", "minimal"}
+
+
+def test_lines_of_the_readme_run_as_they_stand(tmp_path: Path, mongo_uri: str) -> None:
+    code = (ROOT / "examples" / "minimal" / "app.py").read_text()
+    assert f"```python\n{code}```\n" in (ROOT / "README.md").read_text()
+    (tmp_path / "app.py").write_text(code)
+    log = tmp_path / "terminal.log"
+    env = demo_environment() | {"FLASK_SECRET_KEY": "k" * 64, "FLASK_MONGO_URI": mongo_uri}
+    del env["FLASK_OTP_AUTH_IDENTIFIER_LIMITS"]
+
+    command = [sys.executable, "-m", "flask", "run", "--port=0"]
+    with process(command, env=env, log=log, cwd=tmp_path) as child:
+        running: list[str] = []
+
+        def says(pattern: str) -> bool:
+            running[:] = re.findall(pattern, log.read_text())
+            return bool(running)
+
+        wait_until(lambda: says(r"Running on http://127.0.0.1:(\d+)"), child, log)
+        site = Site(int(running[0]))
+        session_id = site.initiate("reader@example.com", "email")
+        wait_until(lambda: says(r"\| (\d{6}) +\|"), child, log)
+        answer = site.verify(session_id, running[0])
+
+    assert answer.status == 200, answer.text
+    assert answer.json["data"]["user"] == {"id": "reader@example.com"}
+    assert "To: reader@example.com" in log.read_text()
 
 
 def test_new_user_of_the_demo_is_signed_in_on_its_own_mongodb(tmp_path: Path) -> None:

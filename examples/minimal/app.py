@@ -1,0 +1,17 @@
+from flask import Flask
+from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.delivery import Delivery
+from flask_pymongo import PyMongo
+
+app = Flask(__name__)
+app.config.from_prefixed_env()  # FLASK_SECRET_KEY and FLASK_MONGO_URI
+mongo = PyMongo(app)
+otp = FlaskOtpAuth(app, mongo=mongo)
+Delivery(otp, console=True)  # on the terminal, until FLASK_OTP_AUTH_EMAIL_URLS is set
+
+
+@otp.get_user_handler
+def get_user(identifier, method, payload):  # the code was right: whoever is new signs up here
+    user = {"_id": identifier}
+    mongo.db.users.update_one(user, {"$set": user}, upsert=True)
+    return user
