@@ -103,17 +103,21 @@ class Handlers:
     ) -> AuthResult:
         """Ask the host to sign a user in.
 
-        :raises TypeError: the answer is no mapping with a token.
+        It may give no token, since it may keep logins in another way.
+
+        :raises TypeError: the answer is no mapping, or its token is no filled str.
         """
         answer = _call(self._verify_success, user, identifier, method, payload)
-        if not isinstance(answer, Mapping):
+        if not isinstance(answer, Mapping) or not answer:
             raise TypeError(
                 "verify_success_handler must return {'user': ..., 'token': ...}, "
-                f"not a {type(answer).__name__}"
+                f"not {'an empty' if isinstance(answer, Mapping) else 'a'} {type(answer).__name__}"
             )
         token = answer.get("token")
-        if not isinstance(token, str) or not token:
-            raise TypeError("verify_success_handler must return a 'token' that is a filled str")
+        if token is not None and (not isinstance(token, str) or not token):
+            raise TypeError(
+                "verify_success_handler must return a 'token' that is a filled str, or none"
+            )
         return AuthResult(user=answer.get("user"), token=token)
 
 

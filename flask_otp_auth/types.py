@@ -39,7 +39,7 @@ class VerifyResult:
     """What became of a typed code.
 
     :param status: the outcome; ``token`` and ``user`` are set for ``"success"`` only.
-    :param token: the access token.
+    :param token: the access token; ``None`` if a ``verify_success_handler`` gave none.
     :param refresh_token: the refresh token, with ``OTP_AUTH_REFRESH_TOKEN`` only.
     :param device_token: the token of the device, with ``OTP_AUTH_TRUSTED_DEVICES`` only.
     :param user: what the ``verify_success_handler`` gave as user, else ``{"id": ...}``.
@@ -101,7 +101,7 @@ class AuthResult:
     """What signing in gives: from the host's ``verify_success_handler``, or our default."""
 
     user: Any
-    token: str
+    token: str | None
     refresh_token: str | None = None
 
     def __repr__(self) -> str:

@@ -263,8 +263,6 @@ FAILURES["verify_success_handler"] = {
     "list": lambda *args: ["a token"],
     "pair": lambda *args: ({"id": "7"}, "a token"),
     "empty": lambda *args: {},
-    "no token": lambda *args: {"user": {"id": "7"}},
-    "token None": lambda *args: {"user": {"id": "7"}, "token": None},
     "token empty": lambda *args: {"user": {"id": "7"}, "token": ""},
     "token bytes": lambda *args: {"user": {"id": "7"}, "token": b"a token"},
     "token number": lambda *args: {"user": {"id": "7"}, "token": 1},
