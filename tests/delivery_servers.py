@@ -116,6 +116,7 @@ class Gateway:
     answer: str = ""
     received: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    logins: list[tuple[str | None, str | None]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -132,6 +133,9 @@ def http_gateway(status: int = 200, answer: str = "") -> Iterator[Gateway]:
     @app.route("/<path:path>", methods=["GET", "POST"])
     def take(path: str) -> Response:
         gateway.paths.append(request.full_path)
+        if request.authorization is not None:
+            login = request.authorization
+            gateway.logins.append((login.username, login.password))
         body = request.get_json(silent=True)
         gateway.received.append(body if body is not None else request.form.to_dict())
         return Response(gateway.answer, gateway.status)

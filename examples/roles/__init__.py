@@ -1,0 +1,69 @@
+"""Roles in the token, from the user and never from the payload, and a view for editors only.
+
+Run it with a ``SECRET_KEY`` and a ``MONGO_URI`` in the environment::
+
+    flask --app examples/roles run --debug
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from flask import Flask, abort
+from flask_jwt_extended import create_access_token, get_jwt, jwt_required
+from flask_pymongo import PyMongo
+from pymongo.database import Database
+
+from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.delivery import Delivery
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def role_required(role: str) -> Callable[[View], View]:
+    """Let only those into a view whose token names *role*; others get a 403."""
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        @jwt_required()
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if role not in get_jwt().get("roles", ()):
+                abort(403)
+            return view(*args, **kwargs)
+
+        return cast(View, guarded)
+
+    return decorate
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Build the app.
+
+    :param config: settings; they win over the environment's ``FLASK_...``.
+    """
+    app = Flask(__name__)
+    app.config.from_prefixed_env()
+    app.config.from_mapping(config)
+    mongo = PyMongo(app)
+    users = cast("Database[dict[str, Any]]", mongo.db).users
+    otp = FlaskOtpAuth(app, mongo=mongo)
+    Delivery(otp)
+
+    @otp.get_user_handler
+    def get_user(identifier: str, method: str, payload: Any) -> dict[str, Any] | None:
+        return users.find_one({"identifier": identifier})
+
+    @otp.verify_success_handler
+    def sign_in(user: dict[str, Any], identifier: str, method: str, payload: Any) -> dict[str, Any]:
+        roles = user.get("roles", [])
+        token = create_access_token(str(user["_id"]), additional_claims={"roles": roles})
+        return {"user": {"id": user["_id"], "roles": roles}, "token": token}
+
+    @app.get("/drafts")
+    @role_required("editor")
+    def drafts() -> dict[str, list[str]]:
+        return {"drafts": ["On login codes"]}
+
+    return app

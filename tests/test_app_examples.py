@@ -1,0 +1,164 @@
+"""The small apps of the examples do what their first lines say, and nothing beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SECRET_KEY
+from flask import Flask
+from flask.testing import FlaskClient
+from pymongo import MongoClient
+from werkzeug.security import check_password_hash, generate_password_hash
+
+import login_sessions
+import password_reset
+import roles
+from flask_otp_auth.testing import Outbox, otp_outbox
+
+EDITOR = "editor@example.com"
+READER = "reader@example.com"
+
+
+def config(mongo_uri: str) -> dict[str, Any]:
+    return {"SECRET_KEY": SECRET_KEY, "MONGO_URI": mongo_uri}
+
+
+@pytest.fixture
+def users(mongo_uri: str) -> Iterator[Any]:
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        yield client.get_default_database().users
+
+
+def close(app: Flask) -> None:
+    app.extensions["otp_auth"].mongo.cx.close()
+
+
+def verify(client: FlaskClient, outbox: Outbox, identifier: str, **body: Any) -> Any:
+    """Sign in, and return the answer to the right code."""
+    started = client.post(
+        "/otp/initiate", json={"identifier": identifier, "method": "email", **body}
+    )
+    assert started.status_code == 200, started.text
+    code = outbox.last_code(identifier)
+    session_id = started.json["data"]["sessionId"]
+    return client.post("/otp/verify", json={"sessionId": session_id, "code": code})
+
+
+def bearer(answer: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {answer.json['data']['token']}"}
+
+
+def test_right_code_begins_a_session_of_flask_login(mongo_uri: str, tmp_path: Path) -> None:
+    database = {"SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path / 'users.db'}"}
+    app = login_sessions.create_app({**config(mongo_uri), **database})
+    db, user_class = login_sessions.db, login_sessions.User
+    with app.app_context():
+        db.session.add(user_class(identifier=READER))
+        db.session.add(user_class(identifier=EDITOR, is_active=False))
+        db.session.commit()
+
+    client = app.test_client()
+    with otp_outbox(app) as outbox:
+        assert client.get("/me").status_code == 401
+        answer = verify(client, outbox, READER)
+        assert answer.json["data"]["user"] == {"id": 1}
+        assert answer.json["data"].get("token") is None
+        assert client.get("/me").json == {"id": 1, "identifier": READER}
+        assert verify(app.test_client(), outbox, EDITOR).status_code == 404
+        assert verify(app.test_client(), outbox, "stranger@example.com").status_code == 404
+
+        with app.app_context():
+            db.session.get(user_class, 1).is_active = False
+            db.session.commit()
+        assert client.get("/me").status_code == 401
+        with app.app_context():
+            db.session.get(user_class, 1).is_active = True
+            db.session.commit()
+        verify(client, outbox, READER)
+        assert client.post("/logout").status_code == 204
+        assert client.get("/me").status_code == 401
+    with app.app_context():
+        db.engine.dispose()
+    close(app)
+
+
+def test_role_in_the_token_is_that_of_the_user_whatever_the_client_says(
+    mongo_uri: str, users: Any
+) -> None:
+    users.insert_many(
+        [{"identifier": EDITOR, "roles": ["editor"]}, {"identifier": READER, "roles": []}]
+    )
+    app = roles.create_app(config(mongo_uri))
+    client = app.test_client()
+
+    with otp_outbox(app) as outbox:
+        editor = verify(client, outbox, EDITOR)
+        claimed = {"roles": ["editor"], "role": "editor"}
+        reader = verify(client, outbox, READER, payload=claimed)
+
+    assert editor.json["data"]["user"]["roles"] == ["editor"]
+    assert client.get("/drafts").status_code == 401
+    assert client.get("/drafts", headers=bearer(editor)).json == {"drafts": ["On login codes"]}
+    assert client.get("/drafts", headers=bearer(reader)).status_code == 403
+    close(app)
+
+
+NEW, NEWER = "correct horse battery staple", "a quite different long password"
+RESET = {"purpose": "password_reset"}
+
+
+@pytest.fixture
+def reset_app(mongo_uri: str, users: Any) -> Iterator[Flask]:
+    users.insert_one(
+        {"identifier": READER, "password": generate_password_hash("an older password")}
+    )
+    app = password_reset.create_app(config(mongo_uri))
+    yield app
+    close(app)
+
+
+def password_of(users: Any) -> str:
+    return str(users.find_one({"identifier": READER})["password"])
+
+
+def test_code_for_a_reset_sets_one_new_password_and_signs_nobody_in(
+    reset_app: Flask, users: Any
+) -> None:
+    client = reset_app.test_client()
+    with otp_outbox(reset_app) as outbox:
+        token = bearer(verify(client, outbox, READER, payload=RESET))
+
+    assert client.get("/me", headers=token).status_code == 403
+    for wrong in ({"password": "short"}, {"password": 5}, {}):
+        assert client.post("/password", json=wrong, headers=token).status_code == 400
+    assert client.post("/password", json={"password": NEW}, headers=token).status_code == 204
+    assert client.post("/password", json={"password": NEWER}, headers=token).status_code == 403
+    assert check_password_hash(password_of(users), NEW)
+
+
+def test_login_is_not_enough_for_a_new_password(reset_app: Flask, users: Any) -> None:
+    before = password_of(users)
+    client = reset_app.test_client()
+    with otp_outbox(reset_app) as outbox:
+        login = bearer(verify(client, outbox, READER, payload={"newPassword": NEW}))
+
+    assert client.get("/me", headers=login).status_code == 200
+    assert client.post("/password", json={"password": NEW}, headers=login).status_code == 403
+    assert client.post("/password", json={"password": NEW}).status_code == 401
+    assert password_of(users) == before
+
+
+def test_token_of_a_reset_dies_with_the_password_that_it_replaces(
+    reset_app: Flask, users: Any
+) -> None:
+    client = reset_app.test_client()
+    with otp_outbox(reset_app) as outbox:
+        first = bearer(verify(client, outbox, READER, payload=RESET))
+        second = bearer(verify(client, outbox, READER, payload=RESET))
+
+    assert client.post("/password", json={"password": NEW}, headers=second).status_code == 204
+    assert client.post("/password", json={"password": NEWER}, headers=first).status_code == 403
+    assert check_password_hash(password_of(users), NEW)
