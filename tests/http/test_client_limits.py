@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 import time_machine
 from conftest import NOW, MakeWorld, World
+from flask_otp_auth.admission import CountedBeside
+from flask_otp_auth.limit_mongo import MongoWindows
+from flask_otp_auth.limit_windows import windows_in
+from flask_otp_auth.limits import Buckets, client_bucket
+from flask_otp_auth.lockouts import LockoutStore
+from flask_otp_auth.parts import utc_now
 from limits import parse_many
 from limits.storage import MemoryStorage, Storage
 from listeners import Heard
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from flask_otp_auth.admission import CountedBeside
 from flask_otp_auth.exceptions import InternalError, ServiceUnavailable, TooManyRequests
-from flask_otp_auth.limit_mongo import MongoWindows
-from flask_otp_auth.limit_windows import windows_in
-from flask_otp_auth.limits import Buckets, client_bucket
-from flask_otp_auth.lockouts import LockoutStore
-from flask_otp_auth.parts import utc_now
 from flask_otp_auth.testing.mongod import LocalMongod, free_port
 
 KEY = b"k" * 32

@@ -18,7 +18,7 @@ from stored import ID, PHONE, RIGHT, new_session
 from flask_otp_auth.exceptions import InternalError, ServiceUnavailable
 from flask_otp_auth.store.database import database_calls
 from flask_otp_auth.store.sessions import SessionStore
-from local_mongod import LocalMongod
+from flask_otp_auth.testing.mongod import LocalMongod
 
 ASK = {"identifier": PHONE, "method": "sms"}
 

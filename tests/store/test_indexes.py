@@ -22,7 +22,7 @@ from stored import NOW, OTHER_ID, PHONE
 from flask_otp_auth.exceptions import ConfigurationError, ServiceUnavailable
 from flask_otp_auth.store.indexes import Indexes
 from flask_otp_auth.store.sessions import SessionStore
-from local_mongod import LocalMongod, find_mongod
+from flask_otp_auth.testing.mongod import LocalMongod, find_mongod
 
 ASK = {"identifier": PHONE, "method": "sms"}
 OURS = {

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import logging
-import socket
-import threading
-import time
-import traceback
 from datetime import UTC, datetime, timedelta
 
-import pymongo
 import pytest
 from bson import Int64, MaxKey, Timestamp
 from conftest import NOW
@@ -20,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 from stored import EXPIRES, ID, OTHER_ID, PHONE, RIGHT, RIGHT_OF_OLD_KEY, WRONG, new_session
 
-from flask_otp_auth.exceptions import InternalError, ServiceUnavailable
+from flask_otp_auth.exceptions import InternalError
 from flask_otp_auth.store.database import database_calls
 from flask_otp_auth.store.sessions import Outcome, SessionStore
 
