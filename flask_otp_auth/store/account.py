@@ -83,12 +83,14 @@ def is_sound() -> Expression:
     """Return whether every field is of the type that the rules expect."""
     failures = {"$ifNull": ["$failures", 0]}
     is_date = has_type("$$this", "date")
-    reservation = {"$and": [has_type("$$this.until", "date"), {"$gte": ["$$this.tries", 0]}]}
+    # Only a number lies between two numbers.
+    tries = {"$and": [{"$gte": ["$$this.tries", 0]}, {"$lte": ["$$this.tries", DAMAGED]}]}
+    reservation = {"$and": [has_type("$$this.until", "date"), tries]}
     return {
         "$and": [
-            # Only a number lies between two numbers.
             {"$gte": [failures, 0]},
             {"$lte": [failures, DAMAGED]},
+            {"$ne": [{"$type": "$failures"}, "null"]},
             has_type("$lockedUntil", "missing", "date"),
             has_type("$clearedAt", "missing", "date"),
             is_list_of("$sends", is_date),
