@@ -797,7 +797,7 @@ class Commands(CommandListener):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, ["findAndModify", "insert"]),
+        ({}, ["insert"]),
         ({"LOCKOUT_THRESHOLD": 6, "DISABLE_AFTER": 100}, ["findAndModify", "insert"]),
         ({"IDENTIFIER_LIMITS": "20 per day"}, ["findAndModify", "insert"]),
     ],

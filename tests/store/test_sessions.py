@@ -457,13 +457,13 @@ def test_no_query_of_the_package_scans_the_collection(make_world, heard):
             assert explained["executionStats"]["totalDocsExamined"] < 10
 
 
-def test_a_clean_login_is_three_commands(make_world, heard):
+def test_a_clean_login_without_limits_and_locks_is_two_commands(make_world, heard):
     world = make_world(listeners=[heard])
     world.initiate()
     heard.commands.clear()
     answer = world.verify(world.initiate(), world.code)
     assert answer.status_code == 200
-    assert heard.names == ["findAndModify", "insert", "findAndModify"]
+    assert heard.names == ["insert", "findAndModify"]
 
 
 def test_times_are_whole_milliseconds_as_the_database_keeps_them(world, clock):
