@@ -152,6 +152,9 @@ def _own_limiter(app: Flask, state: AppState) -> Limiter:
         uri, options = storage_for(state.database, collection, timeout)
     elif uri.startswith(("redis", "valkey")):
         options = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    elif uri.startswith("mongodb"):
+        milliseconds = int(timeout * 1000) or 1
+        options = {"timeoutMS": milliseconds, "serverSelectionTimeoutMS": milliseconds}
     try:
         limiter = Limiter(
             client_key,
