@@ -10,7 +10,7 @@ from typing import Any
 from conftest import SECRET_KEY, Sent, World
 from flask import Flask
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
+from flask_limiter.util import get_qualified_name, get_remote_address
 from flask_pymongo import PyMongo
 from pymongo import MongoClient
 
@@ -69,19 +69,22 @@ def host(
         close_stores(app)
 
 
-def storage_in(app: Flask) -> Any:
-    """Return the storage of the limits library that sends are counted in, if there is one."""
-    windows = getattr(app.extensions["otp_auth"].parts.admission, "_windows", None)
-    return getattr(windows, "storage", None)
+def limiter_in(app: Flask) -> Limiter:
+    """Return the Limiter that our rules are attached to."""
+    name = get_qualified_name(app.view_functions["otp_auth.initiate"])
+    with app.app_context():
+        [limiter] = [
+            limiter
+            for limiter in app.extensions.get("limiter", ())
+            if limiter.limit_manager.decorated_limits(name)
+        ]
+    return limiter
 
 
 def close_stores(app: Flask) -> None:
     """Close the clients that the storages of the limits library have opened for themselves."""
-    storages = [limiter._storage for limiter in app.extensions.get("limiter", ())]
-    if "otp_auth" in app.extensions:
-        storages.append(storage_in(app))
-    for storage in storages:
-        client = getattr(storage, "_storage", None)
+    for limiter in app.extensions.get("limiter", ()):
+        client = getattr(limiter._storage, "_storage", None)
         if isinstance(client, MongoClient):
             client.close()
 

@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from conftest import SECRET_KEY, World
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from hosts import MONGODB, ask, host, limiter_of, storage_in
+from hosts import MONGODB, ask, host, limiter_in, limiter_of
 from limits.storage import MemoryStorage
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth, SecurityWarning
@@ -49,10 +50,6 @@ TYPOS = [
 ]
 
 
-def storage_of(world: World) -> Any:
-    return storage_in(world.app)
-
-
 def assert_nothing_sent(world: World, answer: Any) -> None:
     assert answer.status_code == 503
     assert answer.json["error"]["code"] == "serviceUnavailable"
@@ -74,18 +71,37 @@ def test_a_typo_in_a_limit_stops_the_start_instead_of_switching_the_limit_off(
     assert refused.value.key == f"OTP_AUTH_{key}"
 
 
-def test_a_limiter_that_was_never_initialised_stops_the_start(mongo_uri: str) -> None:
-    forgotten = Limiter(get_remote_address)
-
-    with pytest.raises(ConfigurationError, match=r"init_app"), host(mongo_uri, lambda _: forgotten):
-        pass
+def another_app_has_it(app: Flask) -> Limiter:
+    return limiter_of(Flask("other"), storage_uri="memory://")
 
 
-def test_a_limiter_of_another_app_stops_the_start(mongo_uri: str) -> None:
-    other = limiter_of(Flask("other"), storage_uri="memory://")
+def nobody_has_it(app: Flask) -> Limiter:
+    return Limiter(get_remote_address)
 
-    with pytest.raises(ConfigurationError, match=r"init_app"), host(mongo_uri, lambda _: other):
-        pass
+
+@pytest.mark.parametrize("prepare", [nobody_has_it, another_app_has_it])
+def test_nothing_is_sent_under_a_limiter_that_this_app_does_not_have(
+    prepare: Callable[[Flask], Limiter], mongo_uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with host(mongo_uri, prepare) as world:
+        answer = ask(world)
+
+        assert answer.status_code == 500
+        assert answer.json["error"]["code"] == "internalServerError"
+        assert answer.json["error"]["id"] in caplog.text
+        assert "limiter.init_app(app)" in caplog.text
+        assert world.outbox == []
+
+
+def test_a_limiter_may_be_initialised_after_us_and_counts_from_then_on(
+    mongo_uri: str, clock: time_machine.Traveller
+) -> None:
+    later = Limiter(get_remote_address, storage_uri="memory://")
+    with host(mongo_uri, lambda app: later) as world:
+        later.init_app(world.app)
+
+        assert limiter_in(world.app) is later
+        assert [ask(world, n).status_code for n in range(12)] == [200] * 10 + [429] * 2
 
 
 class Hosts:
@@ -129,17 +145,35 @@ HOSTS = [
 Make = Callable[[Flask, str, dict[str, Any]], Limiter]
 
 
-@pytest.mark.parametrize("make", HOSTS, ids=lambda make: make.__name__)
+FAIL_OPEN = [Hosts.swallow_errors, Hosts.in_memory_fallback]
+
+
+def away(make: Make, mongo_uri: str, **config: Any) -> AbstractContextManager[World]:
+    nowhere = f"mongodb://127.0.0.1:{free_port()}/limits"
+    return host(mongo_uri, lambda app: make(app, nowhere, MONGODB), **config)
+
+
+@pytest.mark.parametrize(
+    "make", [make for make in HOSTS if make not in FAIL_OPEN], ids=lambda make: make.__name__
+)
 def test_nothing_is_sent_while_the_store_of_the_hosts_limiter_is_away(
     make: Make, mongo_uri: str
 ) -> None:
-    nowhere = f"mongodb://127.0.0.1:{free_port()}/limits"
-
-    away = host(mongo_uri, lambda app: make(app, nowhere, MONGODB), OTP_AUTH_DB_TIMEOUT=0.2)
-    with away as world:
-        if make is Hosts.in_memory_fallback:
-            world.client.get("/")  # lets the fallback notice that its store is dead
+    with away(make, mongo_uri) as world:
         assert_nothing_sent(world, ask(world))
+
+
+@pytest.mark.parametrize("make", FAIL_OPEN, ids=lambda make: make.__name__)
+def test_a_host_that_chose_to_fail_open_is_told_and_accounts_stay_limited(
+    make: Make, mongo_uri: str, clock: time_machine.Traveller
+) -> None:
+    with (
+        pytest.warns(SecurityWarning, match=r"swallow_errors|falls back to memory"),
+        away(make, mongo_uri, testing=False) as world,
+    ):
+        assert [ask(world).status_code for _ in range(3)] == [200, 429, 429]
+        assert ask(world, 1).status_code == 200
+        assert len(world.outbox) == 2
 
 
 @pytest.mark.parametrize("make", HOSTS, ids=lambda make: make.__name__)
@@ -149,10 +183,9 @@ def test_the_hosts_own_settings_do_not_loosen_the_limits(
     name = mongo_uri.rpartition("/")[2]
     with host(mongo_uri, lambda app: make(app, mongo_uri, {"database_name": name})) as world:
         assert [ask(world, n).status_code for n in range(12)] == [200] * 10 + [429] * 2
-        storage_of(world).storage.close()
 
 
-def test_a_broken_key_function_of_the_host_does_not_loosen_the_limits(
+def test_nothing_is_sent_under_a_key_function_of_the_host_that_fails(
     mongo_uri: str, clock: time_machine.Traveller
 ) -> None:
     def broken() -> str:
@@ -164,8 +197,8 @@ def test_a_broken_key_function_of_the_host_does_not_loosen_the_limits(
         )
 
     with host(mongo_uri, prepare) as world:
-        world.client.get("/")
-        assert [ask(world, n).status_code for n in range(12)] == [200] * 10 + [429] * 2
+        assert {ask(world, n).status_code for n in range(3)} == {500}
+        assert world.outbox == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGSTOP")
@@ -176,10 +209,10 @@ def test_nothing_is_sent_while_the_store_of_the_limits_hangs_or_is_down(
     with LocalMongod() as store:
         uri = store.uri("limits")
         if whose == "the host's Limiter":
-            running = host(mongo_uri, lambda app: Hosts.plain(app, uri, MONGODB))
+            options = {**MONGODB, "timeoutMS": 500}  # the host's, as the store is
+            running = host(mongo_uri, lambda app: Hosts.plain(app, uri, options))
         else:
-            options = {"RATELIMIT_STORAGE_OPTIONS": MONGODB}
-            running = host(mongo_uri, RATELIMIT_STORAGE_URI=uri, **options)
+            running = host(mongo_uri, RATELIMIT_STORAGE_URI=uri)
         with running as world:
             assert ask(world).status_code == 200
             world.outbox.clear()
@@ -194,7 +227,6 @@ def test_nothing_is_sent_while_the_store_of_the_limits_hangs_or_is_down(
             world.outbox.clear()
             store.stop()
             assert_nothing_sent(world, ask(world, 3))
-            storage_of(world).storage.close()
 
 
 def test_nothing_is_sent_while_a_redis_is_away(mongo_uri: str) -> None:
@@ -231,7 +263,8 @@ def test_limits_switched_off_are_warned_about(mongo_uri: str) -> None:
         pytest.warns(SecurityWarning, match=r"RATELIMIT_ENABLED"),
         host(mongo_uri, testing=False, RATELIMIT_ENABLED=False) as world,
     ):
-        assert [ask(world).status_code for _ in range(20)] == [200] * 20
+        assert [ask(world, n).status_code for n in range(20)] == [200] * 20
+        assert ask(world, 0).status_code == 429  # the limits of accounts stay
 
 
 def test_a_limiter_switched_off_in_code_is_warned_about_too(mongo_uri: str) -> None:
@@ -273,9 +306,9 @@ def test_a_limiter_that_swallows_errors_is_warned_about(
 ) -> None:
     with (
         pytest.warns(SecurityWarning, match=r"(?i)swallow_errors"),
-        host(mongo_uri, prepare, testing=False) as world,
+        host(mongo_uri, prepare, testing=False),
     ):
-        storage_of(world).storage.close()
+        pass
 
 
 @pytest.mark.parametrize("quiet", [{"testing": True}, {"testing": False, "DEBUG": True}], ids=str)
@@ -289,7 +322,7 @@ def test_tests_and_debug_runs_are_not_bothered_with_warnings(
                 pass
 
 
-def test_sends_are_counted_where_the_host_counts(mongo_uri: str, mongo_server: str) -> None:
+def test_clients_are_counted_where_the_host_counts(mongo_uri: str, mongo_server: str) -> None:
     name = mongo_uri.rpartition("/")[2]
 
     def two_limiters(app: Flask) -> None:
@@ -297,12 +330,11 @@ def test_sends_are_counted_where_the_host_counts(mongo_uri: str, mongo_server: s
         limiter_of(app, storage_uri="memory://", key_prefix="second")
 
     with host(mongo_uri) as own:
-        assert storage_of(own) is None
         ask(own)
-        assert own.mongo.db["otp_sessions.limits"].count_documents({}) > 0
+        assert own.mongo.db["otp_sessions.clients"].count_documents({}) > 0
     with host(mongo_uri, lambda app: (in_memory(app), None)[1]) as the_one_it_has:
         [limiter] = the_one_it_has.app.extensions["limiter"]
-        assert storage_of(the_one_it_has) is limiter.storage
+        assert limiter_in(the_one_it_has.app) is limiter
     explicit = {
         "database_name": name,
         "counter_collection_name": "counters_of_the_host",
@@ -310,12 +342,12 @@ def test_sends_are_counted_where_the_host_counts(mongo_uri: str, mongo_server: s
     }
     with host(mongo_uri, lambda app: Hosts.plain(app, mongo_server, explicit)) as given:
         ask(given)
-        assert given.mongo.db["windows_of_the_host"].count_documents({}) > 0
-        storage_of(given).storage.close()
+        assert given.mongo.db["counters_of_the_host"].count_documents({}) > 0
     with host(mongo_uri, RATELIMIT_STORAGE_URI="memory://") as named:
-        assert isinstance(storage_of(named), MemoryStorage)
+        assert isinstance(limiter_in(named.app).storage, MemoryStorage)
     with host(mongo_uri, two_limiters) as undecided:
-        assert storage_of(undecided) is None
+        assert len(undecided.app.extensions["limiter"]) == 3
+        assert not isinstance(limiter_in(undecided.app).storage, MemoryStorage)
 
 
 def test_a_host_with_a_limiter_in_memory_still_limits_a_phone(
@@ -378,8 +410,9 @@ def test_a_limit_of_the_host_on_all_routes_is_answered_in_our_form(
     error = refused.json["error"]
     assert refused.status_code == refused.json["status"] == 429
     assert (error["code"], error["title"]) == ("tooManyRequests", "Too Many Requests")
-    assert set(error) == {"id", "title", "detail", "code"}
+    assert set(error) == {"id", "title", "detail", "code", "retryAfter"}
     assert 40 <= int(refused.headers["Retry-After"]) <= 41  # Flask-Limiter rounds up
+    assert refused.headers["Retry-After"] == str(error["retryAfter"])
     assert refused.headers["Cache-Control"] == "no-store"
     assert len(world.outbox) == 2
 
