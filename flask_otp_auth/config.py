@@ -275,11 +275,13 @@ def _app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
         raise ConfigurationError("SECRET_KEY_FALLBACKS", "must be a list of keys")
     keys = [_key_bytes("SECRET_KEY", newest)]
     keys += [_key_bytes("SECRET_KEY_FALLBACKS", old) for old in older]
-    if len(keys[0]) < KEY_BYTES:
-        warn(
-            f"SECRET_KEY has {len(keys[0])} bytes: who reads the database can guess it and with "
-            f"it the codes; use {KEY_BYTES} random bytes or more"
-        )
+    for place, key in enumerate(keys):
+        if len(key) < KEY_BYTES:
+            name = "SECRET_KEY" if place == 0 else "A key of SECRET_KEY_FALLBACKS"
+            warn(
+                f"{name} has {len(key)} bytes: who reads the database can guess it and with "
+                f"it the codes; use {KEY_BYTES} random bytes or more"
+            )
     return tuple(keys)
 
 

@@ -8,7 +8,7 @@ from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 
-from . import flow, test_identifiers, tokens
+from . import flow, test_identifiers, tokens, weaknesses
 from .clock import utc_now
 from .config import Settings, require_jwt_key
 from .connection import close_with, connect
@@ -99,6 +99,7 @@ class FlaskOtpAuth:
             raise
         app.extensions[_NAME] = state
         test_identifiers.announce(settings.test_identifiers, utc_now())
+        weaknesses.announce(app, settings, makes_own_tokens=self._handlers.makes_own_tokens)
 
     def send_code_handler(self, function: SendCode) -> SendCode:
         """Register the sender; required.

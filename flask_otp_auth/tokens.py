@@ -90,7 +90,12 @@ def _text(identity: Any, source: str) -> str:
 
 def uses_cookies() -> bool:
     """Whether the host's ``JWT_TOKEN_LOCATION`` has ``cookies``."""
-    location = current_app.config["JWT_TOKEN_LOCATION"]
+    return has_cookies(current_app.config)
+
+
+def has_cookies(config: Mapping[str, Any]) -> bool:
+    """Whether ``JWT_TOKEN_LOCATION`` in *config* has ``cookies``."""
+    location = config.get("JWT_TOKEN_LOCATION") or ()
     return "cookies" in ([location] if isinstance(location, str) else location)
 
 

@@ -469,7 +469,7 @@ def test_a_key_of_our_own_works_without_a_key_of_the_app():
         (None, ()),
         ([], ()),
         ([OLD_KEY], (OLD_KEY.encode(),)),
-        ((OLD_KEY, b"oldest"), (OLD_KEY.encode(), b"oldest")),
+        ((OLD_KEY, OLDEST.encode()), (OLD_KEY.encode(), OLDEST.encode())),
     ],
 )
 def test_rotating_the_key_of_the_app_keeps_the_old_ones_verifying(fallbacks, older):
