@@ -65,6 +65,7 @@ class Mailbox:
     port: int
     received: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
+    is_plain: bool = False
 
     @property
     def url(self) -> str:
@@ -73,7 +74,7 @@ class Mailbox:
         return f"mailtos://{USER}:{PASSWORD}@{HOST}:{self.port}?{sender}&mode=starttls"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
-        assert session.ssl is not None
+        assert self.is_plain or session.ssl is not None
         content = envelope.content
         assert isinstance(content, bytes)
         message = message_from_bytes(content, policy=policy.default)
@@ -83,6 +84,18 @@ class Mailbox:
     def authenticate(self, server: Any, session: Any, envelope: Any, how: str, data: Any) -> Any:
         self.logins.append(data.login.decode())
         return AuthResult(success=data.password == PASSWORD.encode())
+
+
+@contextlib.contextmanager
+def plain_smtp_server() -> Iterator[Mailbox]:
+    """Run an SMTP server that has neither TLS nor a login."""
+    mailbox = Mailbox(free_port(), is_plain=True)
+    controller = Controller(mailbox, hostname=HOST, port=mailbox.port)
+    controller.start()
+    try:
+        yield mailbox
+    finally:
+        controller.stop()
 
 
 @contextlib.contextmanager
@@ -117,6 +130,7 @@ class Gateway:
     received: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     logins: list[tuple[str | None, str | None]] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -133,6 +147,7 @@ def http_gateway(status: int = 200, answer: str = "") -> Iterator[Gateway]:
     @app.route("/<path:path>", methods=["GET", "POST"])
     def take(path: str) -> Response:
         gateway.paths.append(request.full_path)
+        gateway.bodies.append(request.get_data(as_text=True))
         if request.authorization is not None:
             login = request.authorization
             gateway.logins.append((login.username, login.password))

@@ -30,6 +30,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     _SCHEMAS = NotificationManager()  # type: ignore[no-untyped-call]
     _SCHEMAS.load_modules()  # type: ignore[no-untyped-call]
+    from apprise.decorators.base import CustomNotifyPlugin
     from apprise.plugins.email import NotifyEmail
 
     from .smtp import send_by_smtp
@@ -99,8 +100,12 @@ def provider_for(url: str, method: Method, recipient: str, app_name: str) -> Not
         storage_mode=PersistentStoreMode.MEMORY,
         secure_logging=True,
     )
-    if _WEBHOOKS.fullmatch(schema):
+    is_webhook = _WEBHOOKS.fullmatch(schema) is not None
+    is_function = issubclass(_SCHEMAS[schema], CustomNotifyPlugin)  # of Apprise's @notify
+    if is_webhook:
         _address_webhook(parsed, recipient)
+    elif is_function:
+        parsed["targets"] = [recipient]
     else:
         parsed["targets"] = [_STAND_IN[method] if method == "email" else recipient]
     try:
@@ -112,7 +117,7 @@ def provider_for(url: str, method: Method, recipient: str, app_name: str) -> Not
         raise UnusableUrlError(f"needs more than Apprise itself to send by {schema}")
     if getattr(provider, "cc", None) or getattr(provider, "bcc", None):
         raise UnusableUrlError("would send copies of codes to others (cc, bcc)")
-    if not _WEBHOOKS.fullmatch(schema):
+    if not is_webhook and not is_function:
         _address(provider, schema, method, recipient)
     return provider
 

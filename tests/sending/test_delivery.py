@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apprise.decorators import notify
 from conftest import MakeWorld, World
 from delivery_servers import (
     PASSWORD,
@@ -20,8 +25,10 @@ from delivery_servers import (
     certificate,
     hanging_server,
     http_gateway,
+    plain_smtp_server,
     smtp_server,
 )
+from servers import PATIENCE, python_path
 
 from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.signals import code_sent, send_failed
@@ -81,7 +88,7 @@ def initiate(world: World, identifier: str, method: str, **headers: str) -> Any:
         ("sv-SE", "Din inloggningskod för Shop", "Din kod för Shop är"),
         ("de", "Ihr Anmeldecode für Shop", "Ihr Code für Shop lautet"),
         ("fr-CH, de;q=0.5", "Votre code de connexion à Shop", "Votre code pour Shop est"),
-        ("es", "Tu clave de acceso a Shop", "Tu clave para Shop es"),
+        ("sv;q=0, nb, es-MX;q=0.2", "Tu clave de acceso a Shop", "Tu clave para Shop es"),
         ("fi, *;q=0.1", "Your login code for Shop", "Your code for Shop is"),
     ],
 )
@@ -178,6 +185,102 @@ def test_webhook_names_the_member_for_the_recipient_in_its_url(
     assert sms["from"] == "Shop"
     assert code_in(sms["body"])
     assert "to" not in sms
+
+
+@pytest.mark.parametrize("schema", ["form", "xml"])
+def test_other_webhooks_get_the_recipient_in_their_body_too(
+    make_world: MakeWorld, gateway: Gateway, schema: str
+) -> None:
+    world = deliver(make_world, EMAIL_URLS=[gateway.url.replace("json:", f"{schema}:")])
+
+    assert initiate(world, "a&b=c@example.com", "email").status_code == 200
+
+    (body,) = gateway.bodies
+    expected = "<to>a&amp;b=c@example.com</to>" if schema == "xml" else "to=a%26b%3Dc%40example.com"
+    assert expected in body
+    assert gateway.paths == ["/sms/secret-path?"]
+
+
+def test_function_of_the_host_that_apprise_knows_is_a_provider(make_world: MakeWorld) -> None:
+    taken: list[tuple[list[str], str]] = []
+
+    @notify(on="ourown")
+    def take(body: str, title: str, notify_type: str, *args: Any, **kwargs: Any) -> bool:
+        taken.append((kwargs["meta"]["targets"], body))
+        return True
+
+    world = deliver(make_world, SMS_URLS=["ourown://host"], EMAIL_URLS=["ourown://host"])
+    initiate(world, NUMBER, "sms")
+    initiate(world, "a&b=c@example.com", "email")
+
+    assert [targets for targets, _ in taken] == [[NUMBER], ["a&b=c@example.com"]]
+    assert all(code_in(body) for _, body in taken)
+
+
+def test_plain_server_on_loopback_needs_no_login(make_world: MakeWorld) -> None:
+    with plain_smtp_server() as mailbox:
+        url = f"mailto://127.0.0.1:{mailbox.port}?from=Shop%20Ltd<no-reply@example.com>"
+        world = deliver(make_world, EMAIL_URLS=[url])
+        assert initiate(world, EMAIL, "email").status_code == 200
+
+    ((recipients, message),) = mailbox.received
+    assert recipients == [EMAIL]
+    assert message["From"].addresses[0].addr_spec == "no-reply@example.com"
+    assert message["From"].addresses[0].display_name == "Shop Ltd"
+
+
+def test_password_is_not_given_to_a_server_without_tls_or_with_a_strange_certificate(
+    make_world: MakeWorld, tls: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    with plain_smtp_server() as plain, smtp_server(*tls) as strange:
+        urls = [plain.url, strange.url]
+        world = deliver(make_world, EMAIL_URLS=urls)
+        assert initiate(world, EMAIL, "email").status_code == 500
+
+    assert plain.received == strange.received == []
+    assert plain.logins == strange.logins == []
+    assert "STARTTLS extension not supported" in caplog.text
+    assert "certificate verify failed" in caplog.text
+    assert PASSWORD not in caplog.text
+
+
+LAST_WORDS = """
+import os
+from flask import Flask
+from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.delivery import Delivery
+
+app = Flask("leaving")
+app.config.from_prefixed_env()
+otp = FlaskOtpAuth(app)
+Delivery(otp)
+otp.get_user_handler(lambda identifier, method, payload: None)
+with app.app_context():
+    for number in range(6):
+        otp.initiate(f"+4670123456{number}", "sms")
+"""
+
+
+def test_message_that_was_taken_in_the_background_goes_out_though_the_process_ends(
+    mongo_uri: str, gateway: Gateway
+) -> None:
+    env = {
+        "FLASK_SECRET_KEY": "k" * 32,
+        "FLASK_MONGO_URI": mongo_uri,
+        "FLASK_OTP_AUTH_SMS_URLS": json.dumps([gateway.url]),
+        "FLASK_OTP_AUTH_SEND_IN_BACKGROUND": "true",
+        "PYTHONPATH": python_path(),
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", LAST_WORDS],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert len(gateway.received) == 6
 
 
 def test_second_provider_takes_over_from_one_that_is_down(
