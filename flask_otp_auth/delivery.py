@@ -78,6 +78,7 @@ class Delivery:
         if not (app.debug or app.testing):
             _log.warning("a code was printed, not sent: set %s in production", option)
         lines = [f"To: {message.recipient}", *_subject(message), "", *message.text.splitlines()]
+        lines = ["".join(filter(str.isprintable, line)) for line in lines]  # no escape sequences
         width = max(map(len, lines))
         edge = f"+{'-' * (width + 2)}+"
         inside = [f"| {line.ljust(width)} |" for line in lines]

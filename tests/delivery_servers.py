@@ -66,6 +66,7 @@ class Mailbox:
     received: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
     is_plain: bool = False
+    refusal: str | None = None
 
     @property
     def url(self) -> str:
@@ -83,7 +84,10 @@ class Mailbox:
 
     def authenticate(self, server: Any, session: Any, envelope: Any, how: str, data: Any) -> Any:
         self.logins.append(data.login.decode())
-        return AuthResult(success=data.password == PASSWORD.encode())
+        is_right = data.password == PASSWORD.encode()
+        return AuthResult(
+            success=is_right, handled=False, message=None if is_right else self.refusal
+        )
 
 
 @contextlib.contextmanager

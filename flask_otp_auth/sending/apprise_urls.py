@@ -20,6 +20,7 @@ from apprise.manager_plugins import NotificationManager
 
 from ..types import Method
 from .messages import Message
+from .providers import NotTakenError
 
 _STAND_IN: dict[Method, str] = {"sms": "+15555550100", "email": "someone@example.com"}
 # These send whatever they are told to wherever their URL points: the recipient is in the body.
@@ -40,10 +41,6 @@ class UnusableUrlError(ValueError):
     """A URL cannot send a code to one person; the text says why and holds nothing of the URL."""
 
 
-class SendingError(Exception):
-    """Apprise did not take a message; the text is what it logged."""
-
-
 def check(url: str, method: Method) -> None:
     """Refuse a URL that could not send to anybody.
 
@@ -62,13 +59,13 @@ def send(url: str, message: Message, app_name: str, timeout: float) -> bool:
     """Send one message through the provider of one URL.
 
     :param timeout: seconds that Apprise gets for each connection and each answer.
-    :raises SendingError: the provider did not take it.
+    :raises NotTakenError: the provider did not take it.
     :raises UnusableUrlError: see :func:`check`.
     """
     with _captured() as logged:
         provider = provider_for(url, message.method, message.recipient, app_name)
         if type(provider) is NotifyEmail:
-            return send_by_smtp(provider, message, app_name, timeout)
+            return _send_by_smtp(provider, message, app_name, timeout, url)
         provider.socket_connect_timeout = timeout
         provider.socket_read_timeout = timeout
         html = message.html and _first(provider.notify_format) is NotifyFormat.HTML
@@ -78,8 +75,17 @@ def send(url: str, message: Message, app_name: str, timeout: float) -> bool:
             body_format=NotifyFormat.HTML if html else NotifyFormat.TEXT,
         )
         if taken is not True:
-            raise SendingError(_without_secrets("; ".join(logged), url) or "it gave no reason")
+            raise NotTakenError(_without_secrets("; ".join(logged), url) or "it gave no reason")
     return True
+
+
+def _send_by_smtp(
+    provider: NotifyEmail, message: Message, app_name: str, timeout: float, url: str
+) -> bool:
+    try:
+        return send_by_smtp(provider, message, app_name, timeout)
+    except OSError as error:
+        raise NotTakenError(_without_secrets(f"{type(error).__name__}: {error}", url)) from None
 
 
 def provider_for(url: str, method: Method, recipient: str, app_name: str) -> NotifyBase:
@@ -169,10 +175,13 @@ def _first(formats: object) -> object:
 
 
 def _without_secrets(text: str, url: str) -> str:
-    """Take all that a URL holds, other than its host, out of a text."""
-    parsed = _SCHEMAS[schema_of(url)].parse_url(url) or {}
-    host = str(parsed.get("host") or "")
-    for secret in sorted(set(_strings(parsed)) - {host, schema_of(url)}, key=len, reverse=True):
+    """Take all that a URL holds out of a text; a host may stay where it is no key."""
+    schema = schema_of(url)
+    parsed = _SCHEMAS[schema].parse_url(url) or {}
+    secrets = set(_strings(parsed)) - {schema}
+    if _WEBHOOKS.fullmatch(schema) or schema.startswith("mailto"):
+        secrets.discard(str(parsed.get("host") or ""))
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_MIN:
             text = text.replace(secret, "****")
     return text

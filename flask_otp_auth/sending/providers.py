@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from flask import Flask
 
 from .. import identifiers
-from ..redaction import describe
+from ..redaction import describe, redact
 from .messages import Message
 
 _log = logging.getLogger("flask_otp_auth")
 
 _MOST_AT_ONCE = 64
+
+
+class NotTakenError(Exception):
+    """A provider did not take a message; the text says why, and holds no key of the provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ class _Attempt(threading.Thread):
             with self._app.app_context():
                 taken = self._provider.send(message, self._seconds)
             self.fault = None if taken is True else "it returned no True"
+        except NotTakenError as error:
+            self.fault = redact(str(error), message.code, message.recipient)
         except Exception as error:
             self.fault = describe(error, message.code, message.recipient)
         finally:

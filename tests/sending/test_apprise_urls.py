@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from conftest import MakeWorld
+from servers import PATIENCE, python_path
 
 from flask_otp_auth import ConfigurationError
 from flask_otp_auth.sending.apprise_urls import provider_for
@@ -98,3 +102,43 @@ def test_settings_do_not_show_the_urls(make_world: MakeWorld) -> None:
     world = make_world(SMS_URLS=[TWILIO], EMAIL_URLS=[])
 
     assert "twilio" not in repr(world.app.extensions["otp_auth"].settings)
+
+
+WITHOUT_EXTRA = """
+import sys
+
+sys.modules.update(dict.fromkeys(["apprise", "flask_mail", "flask_mailman", "flask_babel"]))
+from flask import Flask
+from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.delivery import Delivery
+
+app = Flask("bare")
+app.config.update(SECRET_KEY="k" * 32, MONGO_URI="mongodb://127.0.0.1/x", TESTING=True)
+otp = FlaskOtpAuth()
+Delivery(otp)
+with app.app_context():
+    app.config["OTP_AUTH_SMS_URLS"] = ["json://127.0.0.1"]
+    try:
+        otp.init_app(app)
+    except ValueError as error:
+        print(error)
+    del app.config["OTP_AUTH_SMS_URLS"]
+    otp.init_app(app)
+    print(app.extensions["otp_auth"].handlers.send_code("123456", "+46701234567", "sms", None))
+"""
+
+
+def test_delivery_without_its_extra_says_what_to_install_and_still_prints() -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT_EXTRA],
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+    assert run.returncode == 0, run.stderr
+    needs, sent = run.stdout.splitlines()
+    assert needs.startswith("OTP_AUTH_SMS_URLS needs the apprise package: pip install 'flask-otp")
+    assert sent == "True"
+    assert "Your code for bare is 123456." in run.stderr

@@ -386,6 +386,22 @@ def test_logs_at_every_level_hold_no_url_no_code_and_no_recipient(
         assert secret not in text
 
 
+def test_words_of_an_smtp_server_that_name_the_login_are_not_logged(
+    make_world: MakeWorld, mailbox: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    wrong = mailbox.url.replace(PASSWORD, "wrong-pass-word")
+    world = deliver(make_world, EMAIL_URLS=[wrong])
+    mailbox.refusal = f"535 no {USER} with wrong-pass-word for {EMAIL}"
+
+    assert initiate(world, EMAIL, "email").status_code == 500
+
+    lines = [line.getMessage() for line in caplog.records if line.name.startswith("flask_otp_auth")]
+    assert any("SMTPAuthenticationError" in line and "535" in line for line in lines)
+    for secret in (USER, "wrong-pass-word", EMAIL):
+        assert secret not in "\n".join(lines)
+
+
 ADDRESSES = [
     "a%2Cattacker@example.com",
     "a%252Cattacker@example.com",
@@ -531,6 +547,24 @@ def test_code_is_on_the_console_while_debugging_and_testing(
     assert "Subject: Your login code for Shop" in printed
     code = code_in(printed)
     assert world.verify(answer.json["data"]["sessionId"], code).status_code == 200
+
+
+def test_escape_sequence_of_a_stranger_does_not_reach_the_terminal(
+    make_world: MakeWorld, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    world = make_world(config={"DEBUG": True})
+    Delivery(world.otp)
+    (tmp_path / "otp_auth").mkdir()
+    (tmp_path / "otp_auth" / "code.sms.txt").write_text("{{ payload.name }} {{ code }}")
+    world.app.template_folder = str(tmp_path)
+
+    body = {"identifier": NUMBER, "method": "sms", "payload": {"name": "\x1b[2J\x07me"}}
+    assert world.client.post("/otp/initiate", json=body).status_code == 200
+
+    printed = capsys.readouterr().err
+    assert "me " in printed
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
 
 
 @pytest.mark.parametrize("console", [None, False])
