@@ -172,12 +172,14 @@ def gunicorn(
     folder: Path = ROOT / "tests" / "races",
     workers: int = 4,
     worker_class: str = "sync",
+    options: Sequence[str] = (),
     **env: str,
 ) -> Iterator[Site]:
     """Serve the ``app.py`` of *folder* from *workers* processes of gunicorn, all of them ready.
 
     :param database: its ``MONGO_URI``.
     :param log: gets what gunicorn writes.
+    :param options: more of gunicorn's; one that is here too replaces ours.
     :param env: what else the app finds in its environment.
     """
     with socket.create_server((HOST, 0), backlog=2048) as listener:
@@ -191,6 +193,7 @@ def gunicorn(
             "--threads=4",
             "--graceful-timeout=5",
             "--no-control-socket",
+            *options,
         ]
         env |= {"MONGO_URI": database, "PYTHONPATH": python_path()}
         run = process(command, env={**os.environ, **env}, log=log, pass_fds=[listener.fileno()])
