@@ -14,7 +14,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, PyMongoError
 
-from local_mongod import HOST, LocalMongod
+from flask_otp_auth.testing.mongod import HOST, LocalMongod
 
 NAME = "rs"
 PATIENCE = 60.0  # seconds until a set that does not come back is given up

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,13 +11,11 @@ from pathlib import Path
 
 import pytest
 from promises import SLACK
+from redis_server import SERVER, Redis
 from replica_set import wait_for
-from servers import HOST, Answer, Site, gunicorn
+from servers import Answer, Site, gunicorn
 from traffic import Journal, Traffic
 
-from local_mongod import free_port
-
-SERVER = shutil.which("redis-server")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(SERVER is None, reason="needs redis-server: apt-get install redis-server"),
@@ -29,33 +23,6 @@ pytestmark = [
 ]
 
 DB_TIMEOUT = 2.0
-
-
-class Redis:
-    """A Redis that can be killed and started again on its port."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self.uri = f"redis://{HOST}:{self._port}"
-        self.start()
-
-    def start(self) -> None:
-        command = [str(SERVER), "--port", str(self._port), "--bind", HOST, "--save", ""]
-        self.process = subprocess.Popen(
-            [*command, "--dir", self._folder], stdout=subprocess.DEVNULL
-        )
-        wait_for(self._listens, "Redis does not start")
-
-    def _listens(self) -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection((HOST, self._port), timeout=1).close()
-            return True
-        return False
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
 
 
 @pytest.fixture
