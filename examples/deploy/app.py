@@ -1,15 +1,12 @@
 """Sign in by email, on as many machines as you like; docs/deployment.rst says how to run it.
 
-Options come from the environment: ``FLASK_SECRET_KEY``, ``FLASK_MONGO_URI`` and any other of Flask
-or of the extensions with ``FLASK_`` before its name. ``SMTP_HOST`` and ``SMTP_PORT`` name the mail
-server, ``MAIL_FROM`` the sender.
+Options come from the environment: ``FLASK_SECRET_KEY``, ``FLASK_MONGO_URI``,
+``FLASK_OTP_AUTH_EMAIL_URLS`` and any other of Flask or of the extensions, with ``FLASK_`` before
+its name.
 """
 
 from __future__ import annotations
 
-import os
-import smtplib
-from email.message import EmailMessage
 from typing import Any
 
 from flask import Flask
@@ -18,23 +15,19 @@ from flask_pymongo import PyMongo
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_otp_auth import FlaskOtpAuth
-
-SMTP_TIMEOUT = 10  # seconds; less than gunicorn's, or a slow mail server ends a worker
+from flask_otp_auth.delivery import Delivery
 
 
 def create_app() -> Flask:
     """Build the application of one machine."""
     app = Flask(__name__)
     app.config["OTP_AUTH_METHODS"] = ["email"]
+    app.config["OTP_AUTH_APP_NAME"] = "Example"
     app.config.from_prefixed_env()
     # One proxy stands in front, and sets each of these headers itself.
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     otp = FlaskOtpAuth(app, mongo=PyMongo(app))
-
-    @otp.send_code_handler
-    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
-        send_mail(identifier, f"{code} is your code. It is good for five minutes.")
-        return True
+    Delivery(otp)
 
     @otp.get_user_handler
     def get_user(identifier: str, method: str, payload: Any) -> dict[str, str]:
@@ -52,18 +45,3 @@ def create_app() -> Flask:
         return {"status": "ok"}
 
     return app
-
-
-def send_mail(to: str, text: str) -> None:
-    """Hand a message to the mail server.
-
-    :raises OSError: it does not take it.
-    """
-    message = EmailMessage()
-    message["From"] = os.environ.get("MAIL_FROM", "login@example.com")
-    message["To"] = to
-    message["Subject"] = "Your code"
-    message.set_content(text)
-    host, port = os.environ.get("SMTP_HOST", "localhost"), int(os.environ.get("SMTP_PORT", "25"))
-    with smtplib.SMTP(host, port, timeout=SMTP_TIMEOUT) as server:
-        server.send_message(message)

@@ -13,7 +13,7 @@ threads = 8
 # The connection to MongoDB is made in each worker, after the fork.
 preload_app = True
 
-# More than OTP_AUTH_DB_TIMEOUT and the timeout of the sender together.
+# More than a request may take: OTP_AUTH_SEND_TIMEOUT, and a few times OTP_AUTH_DB_TIMEOUT.
 timeout = 30
 graceful_timeout = 30
 # Longer than nginx keeps an idle connection, so that it never writes into one that is closing.

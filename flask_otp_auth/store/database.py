@@ -81,8 +81,9 @@ def durable(database: Database[Document], name: str) -> Collection[Document]:
 def acknowledged(database: Database[Document], name: str) -> Collection[Document]:
     """Return a collection whose writes are as durable as the server makes them by default.
 
-    That is by a majority on a replica set (from MongoDB 5.0) of data-bearing members; with an
-    arbiter it can be the primary alone. A server of its own may lose the last 100 ms when it
+    From MongoDB 5.0 that is by a majority on a replica set, unless arbiters leave no more
+    data-bearing members than a majority needs: then it is the primary alone, and
+    ``setDefaultRWConcern`` changes it. A server of its own may lose the last 100 ms when it
     crashes. For what does no harm when it is lost, since waiting for the journal takes longer than
     the write itself. What the host's URI says of ``w`` does not count.
     """

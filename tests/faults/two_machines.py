@@ -9,16 +9,17 @@ import os
 import re
 import shutil
 import socket
-import socketserver
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 from replica_set import wait_for
 from servers import HOST, JSON, PATIENCE, ROOT, Answer, process, python_path
 
@@ -30,47 +31,34 @@ DEPLOY = ROOT / "examples" / "deploy"
 MACHINES = ("app1", "app2")
 
 
-class MailServer(socketserver.ThreadingTCPServer):
-    """Takes every mail and keeps the codes in it, by address."""
+@dataclass
+class Mails:
+    """A mail server that takes every mail, and the codes in them by address."""
 
-    daemon_threads = True
-    allow_reuse_address = True
+    port: int
+    codes: dict[str, list[str]] = field(default_factory=dict)
 
-    def __init__(self) -> None:
-        super().__init__((HOST, 0), _Mail)
-        self.codes: dict[str, list[str]] = {}
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        message = message_from_bytes(envelope.content, policy=policy.default)
+        text = message.get_body(["plain"])
+        assert text is not None
+        [code] = re.findall(r"\b\d{6}\b", text.get_content())
+        for recipient in envelope.rcpt_tos:
+            self.codes.setdefault(recipient, []).append(code)
+        return "250 taken"
 
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
 
-
-class _Mail(socketserver.StreamRequestHandler):
-    server: MailServer
-
-    def handle(self) -> None:
-        self._say("220 ready")
-        to = ""
-        while line := self.rfile.readline():
-            command = line.decode().strip()
-            match command.upper().partition(" ")[0]:
-                case "RCPT":
-                    to = command.partition("<")[2].partition(">")[0]
-                    self._say("250 ok")
-                case "DATA":
-                    self._say("354 go on")
-                    text = b"".join(iter(self.rfile.readline, b".\r\n")).decode()
-                    [code] = re.findall(r"\b(\d{6}) is your code", text)
-                    self.server.codes.setdefault(to, []).append(code)
-                    self._say("250 taken")
-                case "QUIT":
-                    self._say("221 bye")
-                    return
-                case _:
-                    self._say("250 ok")
-
-    def _say(self, line: str) -> None:
-        self.wfile.write(f"{line}\r\n".encode())
+@contextlib.contextmanager
+def mail_server() -> Iterator[Mails]:
+    """Run it on a free port."""
+    mails = Mails(free_port())
+    controller = Controller(mails, hostname=HOST, port=mails.port)
+    controller.start()
+    try:
+        yield mails
+    finally:
+        controller.stop()
 
 
 @dataclass(frozen=True)
@@ -80,7 +68,7 @@ class Deployment:
     https: int
     http: int
     trust: ssl.SSLContext
-    mails: MailServer
+    mails: Mails
     logs: Mapping[str, Path]
     machines: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -133,9 +121,7 @@ def deployment(
     https, plain = _free_ports(2)
     certificate = _certificate(folder)
     with contextlib.ExitStack() as stack:
-        mails = stack.enter_context(MailServer())
-        threading.Thread(target=mails.serve_forever, daemon=True).start()
-        stack.callback(mails.shutdown)
+        mails = stack.enter_context(mail_server())
         running = Deployment(
             https=https,
             http=plain,
@@ -147,8 +133,9 @@ def deployment(
             "FLASK_SECRET_KEY": "the same on both of the machines",
             "FLASK_MONGO_URI": mongo_uri,
             "FLASK_RATELIMIT_STORAGE_URI": redis_uri,
-            "SMTP_HOST": HOST,
-            "SMTP_PORT": str(mails.port),
+            "FLASK_OTP_AUTH_EMAIL_URLS": json.dumps(
+                [f"mailto://{HOST}:{mails.port}?from=login@example.com"]
+            ),
             "PYTHONPATH": python_path(),
             **{f"FLASK_{name}": value for name, value in options.items()},
         }

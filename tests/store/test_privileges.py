@@ -1,0 +1,90 @@
+"""The role that docs/deployment.rst gives the database user: enough for everything, and no more."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeWorld
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+from servers import HOST, PATIENCE, ROOT, process
+
+from flask_otp_auth.testing.mongod import LocalMongod, find_mongod
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="ends mongod by a signal"),
+]
+
+USER, PASSWORD = "otp-app", "a password for tests"
+
+
+def role_of_the_docs() -> dict[str, Any]:
+    text = (ROOT / "docs" / "deployment.rst").read_text()
+    found = re.search(r"db\.createRole\((\{.*?\})\)\n\n", text, re.DOTALL)
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+@pytest.fixture
+def guarded_mongod(tmp_path: Path) -> Iterator[str]:
+    """The address of a mongod that asks who is there, with a user of that role."""
+    with LocalMongod(tmp_path / "db") as mongod, MongoClient(mongod.uri("")) as client:
+        port = mongod.port
+        role = role_of_the_docs()
+        name = role.pop("role")
+        client.app.command("createRole", name, **role)
+        client.app.command("createUser", USER, pwd=PASSWORD, roles=[name])
+    command = [str(find_mongod()), f"--dbpath={tmp_path / 'db'}", f"--port={port}", "--auth"]
+    with process([*command, f"--bind_ip={HOST}", "--nounixsocket"], log=tmp_path / "log"):
+        deadline = time.monotonic() + PATIENCE
+        with MongoClient(HOST, port, serverSelectionTimeoutMS=500) as client:
+            while True:
+                with contextlib.suppress(PyMongoError):
+                    client.admin.command("hello")
+                    break
+                assert time.monotonic() < deadline, "mongod does not answer"
+        yield f"mongodb://{USER}:{PASSWORD.replace(' ', '%20')}@{HOST}:{port}/app"
+
+
+def test_user_of_the_docs_may_do_all_that_logins_need_and_nothing_else(
+    guarded_mongod: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {"MONGO_URI": guarded_mongod}
+    world = make_world(guarded=True, config=config, IDENTIFIER_LIMITS="9 per day")
+    session_id = world.initiate()
+    assert world.verify(session_id, world.wrong_code).status_code == 401
+    answer = world.client.post("/otp/resend", json={"sessionId": session_id})
+    assert answer.status_code == 200, answer.text
+    assert world.verify(session_id, world.code).status_code == 200
+    with world.app.app_context():
+        assert world.otp.unlock("+46701234567", "sms")
+
+    # Another retention is the one thing that needs collMod.
+    later = make_world(guarded=True, config=config, KEEP_SESSIONS=90000)
+    later.initiate("reader@example.com", "email")
+    [ttl] = [
+        index["expireAfterSeconds"]
+        for index in later.sessions.index_information().values()
+        if "expireAfterSeconds" in index
+    ]
+    assert ttl == 90000
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+    database = world.sessions.database
+    for forbidden in (
+        lambda: database.users.find_one(),
+        lambda: database.users.insert_one({}),
+        lambda: world.sessions.drop(),
+        lambda: database.client.other.otp_sessions.find_one(),
+    ):
+        with pytest.raises(OperationFailure, match="not authorized"):
+            forbidden()
