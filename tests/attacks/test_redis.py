@@ -119,7 +119,10 @@ def test_a_redis_that_hangs_holds_a_request_up_no_longer_than_the_option_says(
 ) -> None:
     process, uri = redis
     world = make_world(
-        guarded=True, config={"RATELIMIT_STORAGE_URI": uri}, CLIENT_LIMITS="9 per hour", DB_TIMEOUT=0.3
+        guarded=True,
+        config={"RATELIMIT_STORAGE_URI": uri},
+        CLIENT_LIMITS="9 per hour",
+        DB_TIMEOUT=0.3,
     )
     assert ask(world).status_code == 200
     process.send_signal(signal.SIGSTOP)

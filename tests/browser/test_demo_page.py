@@ -194,7 +194,8 @@ def test_person_who_asks_again_at_once_is_told_why_there_is_no_code(
         page.ask_for_code("reader@example.com")
         WebDriverWait(driver, PATIENCE).until(
             lambda driver: re.fullmatch(
-                r"A code was sent there a moment ago. You can ask for the next one in \d+ seconds?.",
+                r"A code was sent there a moment ago. "
+                r"You can ask for the next one in \d+ seconds?.",
                 driver.find_element(By.ID, "message").text,
             ),
             "the page never said why",

@@ -372,7 +372,10 @@ def test_a_code_that_was_typed_with_a_slip_of_form_counts_as_a_failure_once(worl
 
 
 DISGUISES = [
-    ("email", ["user@example.com", "USER@example.com", "user+1@example.com", "user+a+b@example.com"]),
+    (
+        "email",
+        ["user@example.com", "USER@example.com", "user+1@example.com", "user+a+b@example.com"],
+    ),
     (
         "email",
         ["somebody@gmail.com", "some.body@gmail.com", "s.o.m.e.body+x@googlemail.com"],

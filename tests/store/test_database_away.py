@@ -1,4 +1,4 @@
-"""A database that is away, hangs, changes its primary or refuses: what is told, and in what time."""
+"""A database that is away, hangs, changes its primary or refuses: what is told, and when."""
 
 from __future__ import annotations
 
