@@ -46,7 +46,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(params=[*URIS, *OPTIONS], ids=str)
+@pytest.fixture(params=[*URIS, *OPTIONS], ids=lambda chosen: str(chosen).split(" object at")[0])
 def host(request: pytest.FixtureRequest, mongo_uri: str) -> Iterator[tuple[Flask, FlaskOtpAuth]]:
     chosen = request.param
     app = Flask("host")
