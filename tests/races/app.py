@@ -1,34 +1,45 @@
 """The application that gunicorn serves in the tests; its handlers write to the database.
 
-``MONGO_URI`` names the database. The collection ``outbox`` gets the codes, ``calls`` the calls of
-the handlers after a right code.
+``MONGO_URI`` names the database, and ``CONFIG`` may hold more of ``app.config`` as JSON; with
+``LIMITER`` the host has a Limiter of its own, as its documentation shows it. The collection
+``outbox`` gets the codes, ``calls`` the calls of the handlers after a right code.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
 from flask import Flask, Response
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 from flask_pymongo import PyMongo
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_otp_auth import FlaskOtpAuth
+
+SECRET_KEY = "the same in all of the processes"
 
 
 def create_app() -> Flask:
     app = Flask("races")
     app.config.update(
-        SECRET_KEY="the same in all of the processes",
+        SECRET_KEY=SECRET_KEY,
         MONGO_URI=os.environ["MONGO_URI"],
         OTP_AUTH_CLIENT_LIMITS=None,
         OTP_AUTH_IDENTIFIER_LIMITS=None,
     )
+    app.config.update(json.loads(os.environ.get("CONFIG", "{}")))
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)
+    if "LIMITER" in os.environ:
+        Limiter(get_remote_address, app=app)
     mongo = PyMongo(app)
     otp = FlaskOtpAuth(app, mongo=mongo)
 
     @otp.send_code_handler
     def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
-        mongo.db.outbox.insert_one({"code": code, "payload": payload})
+        mongo.db.outbox.insert_one({"code": code, "identifier": identifier, "payload": payload})
         return True
 
     @otp.get_user_handler

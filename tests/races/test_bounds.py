@@ -1,0 +1,218 @@
+"""Four processes and one account: how many messages it gets, and how many wrong codes it takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import with_database
+from pymongo import MongoClient
+from pymongo.database import Database
+from servers import Answer, Site, gunicorn, post_bytes, send_together
+
+from flask_otp_auth.codes import derive_key
+from flask_otp_auth.store.account import AccountRules
+from flask_otp_auth.store.accounts import AccountStore
+from local_mongod import free_port
+
+pytestmark = [
+    pytest.mark.races,
+    pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs a POSIX system"),
+]
+
+SECRET_KEY = b"the same in all of the processes"
+DISABLE_AFTER, TRIES = 100, 3
+_numbers = count(1)
+_hosts = count(1)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Four processes, what they store, and requests to them all at once."""
+
+    site: Site
+    database: Database[dict[str, Any]]
+
+    def post(self, *posts: tuple[str, Any]) -> list[Answer]:
+        """Send all at once, each from an address of its own."""
+        requests = []
+        for path, body in posts:
+            n = next(_hosts)
+            client = {"X-Forwarded-For": f"2001:db8:{n >> 16:x}:{n & 0xFFFF:x}::1"}
+            requests.append(post_bytes(path, body, client))
+        return send_together(self.site, requests)
+
+    def seed(self, number: str, failures: int) -> None:
+        """Have an account begin with so many failures."""
+        document = {"_id": self._key_of(number), "failures": failures}
+        self.database["otp_sessions.accounts"].insert_one(document)
+
+    def failures(self, number: str) -> int:
+        """Return how many failures in a row are counted for an account."""
+        found = self.database["otp_sessions.accounts"].find_one({"_id": self._key_of(number)})
+        assert found is not None
+        return int(found["failures"])
+
+    def _key_of(self, number: str) -> str:
+        key = derive_key(SECRET_KEY, "flask-otp-auth accounts")
+        rules = AccountRules((), None, None, TRIES)
+        store = AccountStore(self.database, "otp_sessions.accounts", key=key, rules=rules)
+        return store.key_of(number.removeprefix("+"))
+
+    def judged(self, number: str) -> int:
+        """Return how many wrong codes an account has had."""
+        sessions = self.database.otp_sessions.find({"identifier": number})
+        return sum(session["attempts"] for session in sessions)
+
+
+def serve(uri: str, folder: Path, **env: str) -> Iterator[Processes]:
+    with (
+        gunicorn(uri, folder / "gunicorn.log", **env) as site,
+        MongoClient[dict[str, Any]](uri, tz_aware=True) as client,
+    ):
+        yield Processes(site, client.get_default_database())
+
+
+def initiate(number: str) -> tuple[str, Any]:
+    return "/otp/initiate", {"identifier": number, "method": "sms"}
+
+
+def wrong_codes(session_id: str, amount: int) -> list[tuple[str, Any]]:
+    # Codes have six digits, so none of these is right.
+    return [
+        ("/otp/verify", {"sessionId": session_id, "code": f"no {guess}"}) for guess in range(amount)
+    ]
+
+
+def opened(answers: list[Answer]) -> list[str]:
+    return [
+        answer.json["data"]["sessionId"]
+        for answer in answers
+        if answer.status == 200 and "sessionId" in answer.json["data"]
+    ]
+
+
+ROUNDS = [pytest.param(8, id="8"), pytest.param(300, id="300", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module")
+def unlimited(mongo_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    uri = with_database(mongo_server, f"otp_test_{uuid.uuid4().hex[:12]}")
+    yield from serve(uri, tmp_path_factory.mktemp("unlimited"))
+    with MongoClient[dict[str, Any]](uri) as client:
+        client.drop_database(client.get_default_database().name)
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_no_race_of_initiates_beside_the_last_guesses_takes_more_wrong_codes_than_allowed(
+    unlimited: Processes, rounds: int
+) -> None:
+    """Seeded at 97 failures, so that three more wrong codes are the last ones."""
+    for _ in range(rounds):
+        number = f"+467011{next(_numbers):05d}"
+        unlimited.seed(number, DISABLE_AFTER - TRIES)
+        sessions: list[str] = []
+        for _wave in range(4):
+            guesses = [guess for id_ in sessions for guess in wrong_codes(id_, TRIES + 1)]
+            sessions = opened(unlimited.post(*guesses, *[initiate(number)] * 5))
+
+        assert unlimited.judged(number) == TRIES
+        assert unlimited.failures(number) == DISABLE_AFTER
+
+
+def test_five_initiates_at_once_share_the_tries_that_are_left(unlimited: Processes) -> None:
+    number = f"+467011{next(_numbers):05d}"
+    unlimited.seed(number, 97)
+
+    answers = unlimited.post(*[initiate(number)] * 5)
+
+    assert Counter(answer.status for answer in answers) == {200: 1, 429: 4}
+    refused = [answer for answer in answers if answer.status == 429]
+    assert {answer.json["error"]["code"] for answer in refused} == {"identifierLocked"}
+    assert all(int(answer.headers["Retry-After"]) > 300 for answer in refused)
+
+
+def test_an_account_without_a_bound_on_its_sends_has_one_on_wrong_codes(
+    unlimited: Processes,
+) -> None:
+    """From nothing: a hundred sessions at once, and all their tries at once."""
+    number = f"+467011{next(_numbers):05d}"
+    sessions = opened(unlimited.post(*[initiate(number)] * 100))
+    assert len(sessions) == 34
+
+    for _ in range(2):
+        guesses = [guess for id_ in sessions for guess in wrong_codes(id_, TRIES)]
+        unlimited.post(*guesses, *[initiate(number)] * 20)
+
+    assert unlimited.judged(number) == unlimited.failures(number) == DISABLE_AFTER
+
+
+LIMITS = {
+    "OTP_AUTH_CLIENT_LIMITS": "10 per 15 minutes; 100 per day",
+    "OTP_AUTH_IDENTIFIER_LIMITS": "1 per 30 seconds; 5 per 15 minutes; 20 per day",
+}
+
+
+@pytest.fixture
+def redis_uri(tmp_path: Path) -> Iterator[str]:
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("needs redis-server: apt-get install redis-server")
+    redis = pytest.importorskip("redis")
+    port = free_port()
+    process = subprocess.Popen(
+        [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        with redis.Redis(port=port) as client:
+            deadline = time.monotonic() + 10
+            while True:
+                try:
+                    client.ping()
+                    break
+                except redis.ConnectionError:
+                    assert time.monotonic() < deadline, "Redis does not answer"
+                    time.sleep(0.02)
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "the host's memory",
+        *(pytest.param(store, marks=pytest.mark.slow) for store in ("none", "Redis", "MongoDB")),
+    ],
+)
+def test_a_phone_gets_one_message_however_many_ask_at_once_wherever_clients_are_counted(
+    store: str, mongo_uri: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    config, env = dict(LIMITS), {}
+    if store == "none":
+        config["OTP_AUTH_CLIENT_LIMITS"] = None
+    elif store == "the host's memory":
+        env["LIMITER"] = "yes"
+    elif store == "Redis":
+        config["RATELIMIT_STORAGE_URI"] = request.getfixturevalue("redis_uri")
+    for processes in serve(mongo_uri, tmp_path, CONFIG=json.dumps(config), **env):
+        answers = processes.post(*[initiate("+46701234567")] * 100)
+
+        assert Counter(answer.status for answer in answers) == {200: 1, 429: 99}
+        assert processes.database.outbox.count_documents({}) == 1
+        assert len({answer.headers["X-Process"] for answer in answers}) > 1
+        refused = [answer for answer in answers if answer.status == 429]
+        assert {int(answer.headers["Retry-After"]) for answer in refused} <= {29, 30}
