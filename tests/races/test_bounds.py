@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from conftest import with_database
+from local_mongod import free_port
 from pymongo import MongoClient
 from pymongo.database import Database
 from servers import Answer, Site, gunicorn, post_bytes, send_together
@@ -24,7 +25,6 @@ from servers import Answer, Site, gunicorn, post_bytes, send_together
 from flask_otp_auth.codes import derive_key
 from flask_otp_auth.store.account import AccountRules
 from flask_otp_auth.store.accounts import AccountStore
-from local_mongod import free_port
 
 pytestmark = [
     pytest.mark.races,
