@@ -7,6 +7,7 @@ import datetime as dt
 import decimal
 import json
 import math
+import re
 import uuid
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -25,6 +26,9 @@ _PAYLOAD_MEMBERS = 32
 _PAYLOAD_VALUES = 256
 _NAME_LENGTH = 64
 _ERROR_FIELDS = 16
+_BODY_LEVELS = 100
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 _INT64 = 2**63
 
 
@@ -185,12 +189,25 @@ def read_json(body: bytes) -> dict[str, Any]:
     :raises InvalidRequest: it is anything else.
     """
     try:
-        value = _decoder.decode(body.decode())
+        text = body.decode()
+        value = None if _is_too_deep(text) else _decoder.decode(text)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InvalidRequest("The request body is not a valid JSON object")
     return value
+
+
+def _is_too_deep(text: str) -> bool:
+    # How deep the parser itself goes differs from one version of Python to the next.
+    if text.count("[") + text.count("{") <= _BODY_LEVELS:
+        return False
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > _BODY_LEVELS:
+            return True
+    return False
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

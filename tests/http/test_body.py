@@ -127,3 +127,20 @@ def test_what_is_wrong_with_known_members_is_told_before_what_is_unknown(world):
     assert list(found)[:2] == ["identifier", "method"]
     assert found["identifier"] == ["Not a valid string."]
     assert found[f"{next(iter(UNKNOWN))[:64]}..."] == ["Unknown field."]
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '{"a":['])
+def test_a_deep_body_gets_the_same_answer_from_every_version_of_python(world, opening):
+    """The parser of 3.13 takes what that of 3.11 gives up on."""
+    closing = "".join({"[": "]", "{": "}"}.get(each, "") for each in reversed(opening))
+    for levels in (101, 900):
+        deep = opening * levels + "0" + closing * levels
+        body = f'{{"identifier": "+46701234567", "method": "sms", "payload": {deep}}}'
+        answer = world.client.post("/otp/initiate", data=body, content_type="application/json")
+        assert answer.status_code == 400
+        assert answer.json["error"]["detail"] == "The request body is not a valid JSON object"
+
+
+def test_brackets_in_a_text_are_no_depth(world):
+    payload = {"text": "[{" * 400, "quoted": '"' + "[" * 300}
+    assert world.client.post("/otp/initiate", json={**LOGIN, "payload": payload}).status_code == 200
