@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import itertools
-import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -131,8 +129,7 @@ def test_plain_http_is_sent_to_https_before_anything_is_read(machines: Deploymen
 
 def test_people_sign_in_on_the_machine_that_is_left(machines: Deployment, client: str) -> None:
     session_id, code = start(machines, "left@example.com", client)
-    os.killpg(machines.machines["app1"].pid, signal.SIGKILL)
-    machines.machines["app1"].wait(10)
+    machines.kill("app1")
     before = machines.served_by()
 
     answer = machines.verify(session_id, code)

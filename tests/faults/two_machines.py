@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -104,6 +105,18 @@ class Deployment:
         """Try a code."""
         return self.ask("POST", "/otp/verify", {"sessionId": session_id, "code": code})
 
+    def kill(self, name: str) -> None:
+        """End all processes of a machine, and wait until nginx has noticed."""
+        os.killpg(self.machines[name].pid, signal.SIGKILL)
+        self.machines[name].wait(PATIENCE)
+        wait_for(self.all_is_well, "nginx does not pass the dead machine over", PATIENCE)
+
+    def all_is_well(self) -> bool:
+        """Whether nobody would notice if a machine were missing."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return [self.ask("GET", "/healthz").status for _ in range(4)] == [200] * 4
+        return False
+
     def served_by(self) -> Mapping[str, int]:
         """Return how many requests to the endpoints each machine has answered."""
         return {name: log.read_text().count('"POST /otp/') for name, log in self.logs.items()}
@@ -155,12 +168,9 @@ def deployment(
 
 
 def _all_serve(running: Deployment) -> bool:
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        answers = [running.ask("GET", "/healthz").status for _ in range(4)]
-        return answers == [200] * 4 and all(
-            "/healthz" in log.read_text() for log in running.logs.values()
-        )
-    return False
+    return running.all_is_well() and all(
+        "/healthz" in log.read_text() for log in running.logs.values()
+    )
 
 
 def _listens(port: int) -> bool:
