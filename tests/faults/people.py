@@ -32,6 +32,8 @@ RUBBISH: list[tuple[str, str, bytes, Mapping[str, str]]] = [
     ("GET", "/otp/verify", b"", JSON),
     ("POST", "/nowhere", b"{}", JSON),
 ]
+# Then a person comes again, and may be taken by another worker.
+REQUESTS_A_CONNECTION = 25
 
 
 @dataclass
@@ -64,6 +66,7 @@ class Person(threading.Thread):
         self._ended = ended
         self.logins: list[Login] = []
         self.statuses: Counter[int] = Counter()
+        self.workers: Counter[int] = Counter()
         self.error: Exception | AssertionError | None = None
 
     def run(self) -> None:
@@ -96,6 +99,9 @@ class Person(threading.Thread):
             return None
         content = answer.read()
         self.statuses[answer.status] += 1
+        self.workers[int(answer.headers["X-Process"])] += 1
+        if self.statuses.total() % REQUESTS_A_CONNECTION == 0:
+            self._connection.close()
         return answer.status, content
 
     def _post(self, path: str, body: Any) -> tuple[int, Any]:

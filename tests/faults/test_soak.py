@@ -60,6 +60,7 @@ class Soaked:
 
     logins: Sequence[Login]
     statuses: Counter[int]
+    workers: Counter[int]
     samples: dict[int, list[Sample]]
     connections: int
     database: Database[dict[str, Any]]
@@ -119,16 +120,19 @@ def soak(site: Site, client: MongoClient[dict[str, Any]], journal: Journal, befo
             raise person.error
     logins = [login for person in people for login in person.logins]
     statuses = sum((person.statuses for person in people), Counter[int]())
+    served = sum((person.workers for person in people), Counter[int]())
     print(f"\n{SECONDS:g} s, {len(logins)} logins, answers {dict(statuses)}, samples:")
     for pid, taken in samples.items():
-        print(f"  {pid}: {taken[0]} -> {taken[len(taken) // 2]} -> {taken[-1]}")
+        print(f"  {served[pid]} by {pid}: {taken[0]} -> {taken[len(taken) // 2]} -> {taken[-1]}")
     print(f"  connections to MongoDB: {connections}")
-    return Soaked(logins, statuses, samples, connections, database, journal)
+    return Soaked(logins, statuses, served, samples, connections, database, journal)
 
 
 def test_nobody_is_answered_with_an_error_of_ours(soaked: Soaked) -> None:
     assert not {status for status in soaked.statuses if status >= 500 or status == 429}
     assert {200, 400, 401, 403, 404, 405, 413, 415} <= set(soaked.statuses)
+    assert soaked.workers.keys() == soaked.samples.keys()
+    assert min(soaked.workers.values()) > 0.1 * soaked.workers.total(), "one had nothing to do"
 
 
 def test_memory_of_the_workers_stays_flat(soaked: Soaked) -> None:
