@@ -23,7 +23,7 @@ from .types import Method
 
 PREFIX = "OTP_AUTH_"
 _PACKAGE = __name__.partition(".")[0]
-_JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
+JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 _TTL_INDEX_MAX = 2**31 - 1
 _DEVICE_LIFETIME_MAX = 10 * 366 * 86400
 
@@ -110,6 +110,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("SEND_IN_BACKGROUND", False, "True or False", read.flag),
     Option("DEFAULT_REGION", None, "None or an ISO 3166-1 country code such as 'SE'", read.region),
     Option("REFRESH_TOKEN", False, "True or False", read.flag),
+    Option("OPENAPI", False, "True or False", read.flag),
     Option("DB_TIMEOUT", 3, "a number of seconds above 0", read.seconds),
     Option(
         "TEST_IDENTIFIERS",
@@ -152,6 +153,7 @@ class Settings:
     send_in_background: bool
     default_region: str | None
     refresh_token: bool
+    openapi: bool
     db_timeout: float
     app_name: str | None
     origin: str | None
@@ -315,7 +317,7 @@ def require_jwt_key(config: Mapping[str, Any]) -> None:
             "register a verify_success_handler before init_app",
         )
     length = len(_key_bytes(name, key))
-    wanted = _JWT_KEY_BYTES.get(algorithm, KEY_BYTES)
+    wanted = JWT_KEY_BYTES.get(algorithm, KEY_BYTES)
     if length < wanted:
         warn(
             f"{name} has {length} bytes: who holds one token can search for it; "

@@ -8,7 +8,7 @@ from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 
-from . import flow, test_identifiers, tokens, weaknesses
+from . import flow, openapi, test_identifiers, tokens, weaknesses
 from .clock import utc_now
 from .config import Settings, require_jwt_key
 from .connection import close_with, connect
@@ -93,6 +93,8 @@ class FlaskOtpAuth:
                 # Without rules no Limiter is made, which would look at each request of the host.
                 chosen = limiter_for(app, limiter, state) if settings.client_limits else None
                 views.register(app, state, chosen)
+                if settings.openapi:
+                    openapi.serve(app, settings.url_prefix)
         except ConfigurationError:
             if close is not None:
                 close()

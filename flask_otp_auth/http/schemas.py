@@ -20,11 +20,11 @@ from ..codes import normalise
 from ..exceptions import InvalidRequest
 from ..types import InitiateResult, Method, VerifyResult
 
-_PAYLOAD_BYTES = 2048
-_PAYLOAD_LEVELS = 5
-_PAYLOAD_MEMBERS = 32
-_PAYLOAD_VALUES = 256
-_NAME_LENGTH = 64
+PAYLOAD_BYTES = 2048
+PAYLOAD_LEVELS = 5
+PAYLOAD_MEMBERS = 32
+PAYLOAD_VALUES = 256
+NAME_LENGTH = 64
 _ERROR_FIELDS = 16
 _BODY_LEVELS = 100
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
@@ -39,14 +39,18 @@ def _no_surrogates(value: str) -> None:
         raise ValidationError("Not valid Unicode.") from None
 
 
-def _not_blank_code(value: str) -> None:
+def check_not_blank(value: str) -> None:
+    """Refuse a code of nothing but spaces and hyphens.
+
+    :raises ValidationError: there is nothing else in it.
+    """
     if not normalise(value):
         raise ValidationError("Must not be empty.")
 
 
 def _check_names(names: Collection[object]) -> None:
-    if len(names) > _PAYLOAD_MEMBERS:
-        raise ValidationError(f"Objects must not have over {_PAYLOAD_MEMBERS} members.")
+    if len(names) > PAYLOAD_MEMBERS:
+        raise ValidationError(f"Objects must not have over {PAYLOAD_MEMBERS} members.")
     for name in names:
         _check_name(name)
 
@@ -55,8 +59,8 @@ def _check_name(name: object) -> None:
     if not isinstance(name, str):
         raise ValidationError("Member names must be strings.")
     _no_surrogates(name)
-    if not 1 <= len(name) <= _NAME_LENGTH:
-        raise ValidationError(f"Member names must have 1 to {_NAME_LENGTH} characters.")
+    if not 1 <= len(name) <= NAME_LENGTH:
+        raise ValidationError(f"Member names must have 1 to {NAME_LENGTH} characters.")
     if name == "__proto__" or any(character in name for character in "$.\0"):
         raise ValidationError("Member names must not be __proto__ or have $, . or NUL in them.")
 
@@ -82,26 +86,23 @@ def check_payload(payload: object) -> None:
         raise ValidationError("Must be an object.")
     values = 0
     level: list[object] = [payload]
-    for depth in range(_PAYLOAD_LEVELS + 1):
+    for depth in range(PAYLOAD_LEVELS + 1):
         children: list[object] = []
         for value in level:
             if not isinstance(value, dict | list):
                 _check_scalar(value)
                 continue
-            if depth == _PAYLOAD_LEVELS:
-                raise ValidationError(f"Must not be deeper than {_PAYLOAD_LEVELS} levels.")
+            if depth == PAYLOAD_LEVELS:
+                raise ValidationError(f"Must not be deeper than {PAYLOAD_LEVELS} levels.")
             if isinstance(value, dict):
                 _check_names(value)
             values += len(value)
-            if values > _PAYLOAD_VALUES:
-                raise ValidationError(f"Must not have over {_PAYLOAD_VALUES} values.")
+            if values > PAYLOAD_VALUES:
+                raise ValidationError(f"Must not have over {PAYLOAD_VALUES} values.")
             children.extend(value.values() if isinstance(value, dict) else value)
         level = children
-    if (
-        len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
-        > _PAYLOAD_BYTES
-    ):
-        raise ValidationError(f"Must not be over {_PAYLOAD_BYTES} bytes of JSON.")
+    if len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()) > PAYLOAD_BYTES:
+        raise ValidationError(f"Must not be over {PAYLOAD_BYTES} bytes of JSON.")
 
 
 def _session_id() -> fields.String:
@@ -130,7 +131,7 @@ class VerifyRequest(_Request):
 
     session_id = _session_id()
     code = fields.String(
-        required=True, validate=[validate.Length(1, 64), _no_surrogates, _not_blank_code]
+        required=True, validate=[validate.Length(1, 64), _no_surrogates, check_not_blank]
     )
 
 
@@ -178,7 +179,7 @@ def _bounded(
     ours = {field.data_key or name for name, field in members.items()}
     names = sorted(messages, key=lambda name: (name not in ours, name))
     return {
-        name if len(name) <= _NAME_LENGTH else f"{name[:_NAME_LENGTH]}...": messages[name]
+        name if len(name) <= NAME_LENGTH else f"{name[:NAME_LENGTH]}...": messages[name]
         for name in names[:_ERROR_FIELDS]
     }
 

@@ -1,0 +1,99 @@
+"""The OpenAPI 3.1 description of the endpoints: shipped as JSON, cut to what one app offers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, request
+
+from ..config import Settings
+from ..state import AppState
+
+#: The description of every endpoint with every option on, as it is shipped.
+SHIPPED = Path(__file__).with_name("openapi.json")
+
+_PREFIX = "/otp"
+_REFERENCE = re.compile(r'"\$ref": "#/components/schemas/(\w+)"')
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """Return the description of the endpoints that *app* has, under its own prefix.
+
+    It is made from the file that is shipped, and needs nothing but Flask.
+
+    :raises RuntimeError: *app* has no Flask-OTP-Auth.
+    """
+    state = app.extensions.get("otp_auth")
+    if not isinstance(state, AppState):
+        raise RuntimeError(
+            "Flask-OTP-Auth has not been initialised on this app; call init_app(app) first."
+        )
+    description: dict[str, Any] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    description["paths"] = {
+        state.settings.url_prefix + path.removeprefix(_PREFIX): item
+        for path, item in description["paths"].items()
+        if f"otp_auth.{path.rpartition('/')[2]}" in app.view_functions
+    }
+    components = description["components"]
+    _cut_members(components["schemas"], state.settings)
+    _cut_schemas(description)
+    schemes = components["securitySchemes"]
+    schemes["otpRefreshCookie"]["name"] = app.config["JWT_REFRESH_COOKIE_NAME"]
+    if not any(operation["post"]["security"] for operation in description["paths"].values()):
+        del components["securitySchemes"]
+    return description
+
+
+def _cut_members(schemas: dict[str, Any], settings: Settings) -> None:
+    """Take out what the options of the app keep from requests and answers."""
+    initiate = schemas["OtpInitiateRequest"]
+    initiate["properties"]["method"]["enum"] = list(settings.methods)
+    initiate["allOf"] = [
+        rule
+        for rule in initiate["allOf"]
+        if rule["if"]["properties"]["method"]["const"] in settings.methods
+    ]
+    if settings.trusted_devices is None:
+        del initiate["properties"]["deviceToken"]
+        del schemas["OtpSuccess"]["properties"]["deviceToken"]
+    if not settings.refresh_token:
+        del schemas["OtpSuccess"]["properties"]["refreshToken"]
+
+
+def _cut_schemas(description: dict[str, Any]) -> None:
+    """Take out the schemas that no path leads to."""
+    schemas = description["components"]["schemas"]
+    wanted: set[str] = set()
+    new = set(_REFERENCE.findall(json.dumps(description["paths"])))
+    while new:
+        wanted |= new
+        new = {name for old in new for name in _REFERENCE.findall(json.dumps(schemas[old]))}
+        new -= wanted
+    description["components"]["schemas"] = {
+        name: schema for name, schema in schemas.items() if name in wanted
+    }
+
+
+def as_text(description: dict[str, Any]) -> str:
+    """Return a description as it is shipped and printed."""
+    return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+
+
+def serve(app: Flask, url_prefix: str) -> None:
+    """Add ``GET {prefix}/openapi.json`` to *app*."""
+    blueprint = Blueprint("otp_auth_openapi", __name__, url_prefix=url_prefix)
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> Response:
+        description = describe(current_app._get_current_object())  # type: ignore[attr-defined]
+        if request.script_root:  # the app is mounted below the root of its host
+            description["servers"] = [{"url": request.script_root}]
+        response = current_app.response_class(as_text(description), mimetype="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    app.register_blueprint(blueprint)

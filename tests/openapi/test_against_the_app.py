@@ -1,0 +1,60 @@
+"""Schemathesis: whatever the description says, the live application does, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import MakeWorld
+from live import Live, closed, serve
+
+# All that is a refusal of a request as such: a body of the wrong form that is also too long is
+# refused for its length, and one that is missing for its lack of a type.
+CONFIG = """
+[checks.negative_data_rejection]
+expected-statuses = ["400", "413", "415"]
+"""
+
+
+@pytest.fixture
+def live(make_world: MakeWorld) -> Iterator[Live]:
+    with serve(make_world, REFRESH_TOKEN=True, TRUSTED_DEVICES=86_400) as live:
+        yield live
+
+
+def run_schemathesis(live: Live, folder: Path, *arguments: str) -> None:
+    """Run it with all its checks; members of answers that are not described are faults too."""
+    description = folder / "openapi.json"
+    description.write_text(json.dumps(closed(live.description)))
+    config = folder / "schemathesis.toml"
+    config.write_text(CONFIG)
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", f"--config-file={config}"),
+        *("run", str(description), f"--url={live.site.url}", "--checks=all", "--seed=1"),
+        *("--no-color", "--generation-database=none", *arguments),
+    ]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500)
+    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr
+    assert live.world.outbox, f"no request was accepted:\n{run.stdout}"
+
+
+def test_a_client_of_the_description_meets_no_surprise(live: Live, tmp_path: Path) -> None:
+    run_schemathesis(live, tmp_path, "--phases=fuzzing", "--max-examples=60")
+
+
+@pytest.mark.slow
+def test_no_edge_of_the_description_is_a_surprise(live: Live, tmp_path: Path) -> None:
+    run_schemathesis(live, tmp_path, "--phases=coverage,stateful", "--max-examples=40")
+
+
+def test_a_wrong_description_would_be_noticed(live: Live, tmp_path: Path) -> None:
+    started = live.description["components"]["schemas"]["OtpStartedSession"]
+    del started["properties"]["ttl"]
+    started["required"].remove("ttl")
+
+    with pytest.raises(AssertionError, match="ttl"):
+        run_schemathesis(live, tmp_path, "--phases=fuzzing", "--max-examples=30")

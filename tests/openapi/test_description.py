@@ -1,0 +1,132 @@
+"""The description is the one that is shipped, and says what this application offers, no more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from conftest import MakeWorld, World
+from flask import Flask
+from openapi_spec_validator import validate
+
+from flask_otp_auth.openapi import SHIPPED, as_text, describe
+from flask_otp_auth.openapi.generate import generate
+
+
+def test_the_file_that_is_shipped_is_that_of_the_schemas() -> None:
+    """If this fails, run ``python -m flask_otp_auth.openapi.generate``."""
+    assert SHIPPED.read_text(encoding="utf-8") == as_text(generate())
+
+
+def test_the_file_that_is_shipped_is_openapi() -> None:
+    description = json.loads(SHIPPED.read_text(encoding="utf-8"))
+
+    validate(description)
+    assert description["openapi"] == "3.1.0"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"REFRESH_TOKEN": True},
+        {"URL_PREFIX": "/api/v1/login"},
+        {"URL_PREFIX": "/"},
+        {"METHODS": ("email",)},
+    ],
+    ids=str,
+)
+def test_what_is_described_is_what_is_there(make_world: MakeWorld, options: Any) -> None:
+    world = make_world(OPENAPI=True, **options)
+
+    served = world.client.get(f"{options.get('URL_PREFIX', '/otp').rstrip('/')}/openapi.json")
+
+    assert served.status_code == 200
+    assert json.loads(served.text) == describe(world.app)
+    validate(json.loads(served.text))
+    assert paths_of(world) == {
+        rule.rule for rule in world.app.url_map.iter_rules() if "POST" in (rule.methods or ())
+    }
+
+
+def paths_of(world: World) -> set[str]:
+    return set(describe(world.app)["paths"])
+
+
+def test_only_the_methods_on_offer_are_described(make_world: MakeWorld) -> None:
+    description = describe(make_world(METHODS=("email",)).app)
+
+    request = description["components"]["schemas"]["OtpInitiateRequest"]
+    assert request["properties"]["method"]["enum"] == ["email"]
+    assert "sms" not in json.dumps(request)
+
+
+def test_a_refresh_token_is_described_only_where_there_is_one(make_world: MakeWorld) -> None:
+    without, with_ = make_world(), make_world(REFRESH_TOKEN=True)
+
+    assert "refreshToken" not in json.dumps(describe(without.app))
+    assert "refreshToken" in json.dumps(describe(with_.app))
+
+
+def test_a_device_token_is_described_only_where_devices_are_trusted(
+    make_world: MakeWorld,
+) -> None:
+    without, with_ = make_world(), make_world(TRUSTED_DEVICES=86_400)
+
+    assert "deviceToken" not in json.dumps(describe(without.app))
+    schemas = describe(with_.app)["components"]["schemas"]
+    assert "deviceToken" in schemas["OtpInitiateRequest"]["properties"]
+    assert "deviceToken" in schemas["OtpSuccess"]["properties"]
+
+
+def test_nobody_is_told_about_the_endpoints_without_the_option(world: World) -> None:
+    assert world.client.get("/otp/openapi.json").status_code == 404
+
+
+def test_an_app_without_routes_describes_none(make_world: MakeWorld) -> None:
+    world = make_world(REGISTER_ROUTES=False, OPENAPI=True)
+
+    assert world.client.get("/otp/openapi.json").status_code == 404
+    assert describe(world.app)["paths"] == {}
+    assert describe(world.app)["components"]["schemas"] == {}
+
+
+def test_an_app_below_a_path_of_its_host_says_where_it_is(make_world: MakeWorld) -> None:
+    client = make_world(OPENAPI=True).client
+
+    assert "servers" not in json.loads(client.get("/otp/openapi.json").text)
+    below = client.get("/otp/openapi.json", environ_overrides={"SCRIPT_NAME": "/shop"})
+    assert json.loads(below.text)["servers"] == [{"url": "/shop"}]
+
+
+def test_the_description_has_the_headers_of_every_answer(make_world: MakeWorld) -> None:
+    served = make_world(OPENAPI=True).client.get("/otp/openapi.json")
+
+    assert served.mimetype == "application/json"
+    assert served.headers["Cache-Control"] == "no-store"
+    assert served.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_app_without_the_extension_has_no_description() -> None:
+    with pytest.raises(RuntimeError, match="init_app"):
+        describe(Flask("bare"))
+
+
+def test_the_description_needs_no_apispec() -> None:
+    program = """
+import sys
+sys.modules["apispec"] = None
+from flask import Flask
+from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.openapi import describe
+app = Flask("app")
+app.config.update(SECRET_KEY="s" * 32, MONGO_URI="mongodb://127.0.0.1:1/none")
+FlaskOtpAuth(app)
+print(*describe(app)["paths"])
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert run.stdout.split() == ["/otp/initiate", "/otp/verify", "/otp/resend"], run.stderr
