@@ -82,9 +82,11 @@ def test_every_example_has_a_test() -> None:
     examples = {path.name for path in (ROOT / "examples").iterdir() if path.is_dir()}
 
     assert examples - {"__pycache__"} == {
+        "audit",  # in test_audit_example.py
         "deploy",  # in faults/test_two_machines.py
         "login_sessions",  # in test_app_examples.py
         "minimal",
+        "monitoring",  # in test_metrics.py and test_monitoring_example.py
         "openapi_hosts",  # in openapi/test_hosts.py
         "password_reset",
         "quickstart",

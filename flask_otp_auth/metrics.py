@@ -1,0 +1,146 @@
+"""Prometheus metrics of codes, verdicts, refusals and lockouts, counted from the signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from flask import Flask
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+
+from . import signals
+from .clock import utc_now
+from .flow import find_session
+from .option_values import METHODS
+
+_NAME = "otp_auth_metrics"
+# Before its body is read, nobody knows which method a refused request is about.
+_UNKNOWN = "unknown"
+_OUTCOMES = ("accepted", "rejected", "exhausted", "locked", "expired", "used")
+_REFUSALS = ("identifier", "lockout", "tries")
+_LOCKOUTS = ("waiting", "disabled")
+_SECONDS = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600)
+
+Receiver = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What is counted; every metric has the label ``method``.
+
+    :param codes_sent: codes that the sender took, resends included.
+    :param send_failures: codes that it did not take.
+    :param verdicts: judged codes, by ``outcome``.
+    :param refusals: sends that a limit or a lock refused, by ``reason``.
+    :param lockouts: locks that began, by ``reason``.
+    :param time_to_verify: seconds from the request for a code to the right code.
+    """
+
+    codes_sent: Counter
+    send_failures: Counter
+    verdicts: Counter
+    refusals: Counter
+    lockouts: Counter
+    time_to_verify: Histogram
+
+
+_made: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
+
+
+def register(app: Flask, registry: CollectorRegistry | None = None) -> Metrics:
+    """Count what happens in *app* from now on. Needs the extra ``metrics``.
+
+    Several apps of one process may count in one registry. The time to verify costs one look at
+    the session for each right code.
+
+    :param registry: where the metrics are; without it that of ``prometheus_client``.
+    :returns: the metrics, to be read in tests.
+    :raises RuntimeError: *app* is counted already.
+    """
+    if _NAME in app.extensions:
+        raise RuntimeError("The metrics of this app have been registered before.")
+    registry = REGISTRY if registry is None else registry
+    metrics = _made.get(registry)
+    if metrics is None:
+        metrics = _made[registry] = _metrics(registry)
+    receivers = _receivers(metrics)
+    for name, receiver in receivers.items():
+        getattr(signals, name).connect(receiver, app)
+    # Signals hold their receivers weakly.
+    app.extensions[_NAME] = receivers
+    return metrics
+
+
+def _metrics(registry: CollectorRegistry) -> Metrics:
+    def counter(name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"otp_auth_{name}", text, ["method", *labels], registry=registry)
+
+    metrics = Metrics(
+        codes_sent=counter("codes_sent", "Codes that the sender took."),
+        send_failures=counter("send_failures", "Codes that the sender did not take."),
+        verdicts=counter("verdicts", "Codes that were judged.", "outcome"),
+        refusals=counter("refusals", "Sends that were refused.", "reason"),
+        lockouts=counter("lockouts", "Locks of identifiers that began.", "reason"),
+        time_to_verify=Histogram(
+            "otp_auth_time_to_verify_seconds",
+            "Seconds from the request for a code to the right code.",
+            ["method"],
+            buckets=_SECONDS,
+            registry=registry,
+        ),
+    )
+    _begin_at_zero(metrics)
+    return metrics
+
+
+def _begin_at_zero(metrics: Metrics) -> None:
+    """Make every series now: one that begins with its first event hides it from ``rate()``."""
+    for method in METHODS:
+        metrics.codes_sent.labels(method)
+        metrics.send_failures.labels(method)
+        metrics.time_to_verify.labels(method)
+        for outcome in _OUTCOMES:
+            metrics.verdicts.labels(method, outcome)
+        for reason in _REFUSALS:
+            metrics.refusals.labels(method, reason)
+        for reason in _LOCKOUTS:
+            metrics.lockouts.labels(method, reason)
+    metrics.refusals.labels(_UNKNOWN, "client")
+
+
+def _receivers(metrics: Metrics) -> dict[str, Receiver]:
+    """Return what each signal does to *metrics*."""
+
+    def sent(_: Flask, *, method: str | None, **__: str | None) -> None:
+        metrics.codes_sent.labels(method or _UNKNOWN).inc()
+
+    def failed(_: Flask, *, method: str | None, **__: str | None) -> None:
+        metrics.send_failures.labels(method or _UNKNOWN).inc()
+
+    def verified(
+        app: Flask, *, method: str | None, session_id: str | None, **__: str | None
+    ) -> None:
+        metrics.verdicts.labels(method or _UNKNOWN, "accepted").inc()
+        session = find_session(app.extensions["otp_auth"], session_id or "")
+        if session is not None:
+            passed = (session.verified_at or utc_now()) - session.created_at
+            metrics.time_to_verify.labels(session.method).observe(max(0, passed.total_seconds()))
+
+    def rejected(_: Flask, *, method: str | None, reason: str | None, **__: str | None) -> None:
+        metrics.verdicts.labels(method or _UNKNOWN, reason).inc()
+
+    def refused(_: Flask, *, method: str | None, reason: str | None, **__: str | None) -> None:
+        metrics.refusals.labels(method or _UNKNOWN, reason).inc()
+
+    def locked(_: Flask, *, method: str | None, reason: str | None, **__: str | None) -> None:
+        metrics.lockouts.labels(method or _UNKNOWN, reason).inc()
+
+    return {
+        "code_sent": sent,
+        "send_failed": failed,
+        "code_verified": verified,
+        "code_rejected": rejected,
+        "rate_limited": refused,
+        "identifier_locked": locked,
+    }
