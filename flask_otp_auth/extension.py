@@ -8,7 +8,7 @@ from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 
-from . import flow, openapi, test_identifiers, tokens, weaknesses
+from . import cli, flow, openapi, test_identifiers, tokens, weaknesses
 from .clock import utc_now
 from .config import Settings, require_jwt_key
 from .connection import close_with, connect
@@ -100,6 +100,7 @@ class FlaskOtpAuth:
                 close()
             raise
         app.extensions[_NAME] = state
+        cli.register(app)
         test_identifiers.announce(settings.test_identifiers, utc_now())
         weaknesses.announce(app, settings, makes_own_tokens=self._handlers.makes_own_tokens)
 

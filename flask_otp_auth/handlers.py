@@ -9,7 +9,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from flask import Flask, current_app
@@ -73,19 +73,33 @@ class Handlers:
         """Whether the host registered a ``verify_success_handler``."""
         return self._verify_success is not None
 
+    def missing(self) -> list[str]:
+        """Return the decorators of the required functions that are not registered."""
+        required = {"send_code_handler": self._sender, "get_user_handler": self._get_user}
+        return [decorator for decorator, function in required.items() if function is None]
+
+    @property
+    def sender_check(self) -> Callable[[], object] | None:
+        """Return the ``check`` of the sender, or of the object whose method it is, if any.
+
+        It raises if no message could be sent now, and sends none.
+        """
+        owner = getattr(self._sender, "__self__", None)
+        for holder in (self._sender, owner):
+            check = getattr(holder, "check", None)
+            if callable(check):
+                return cast("Callable[[], object]", check)
+        return None
+
     def require(self) -> None:
         """Refuse to go on without the two required functions.
 
         :raises MissingHandlerError: names the decorator; the same text is in the log.
         """
-        for decorator, function in (
-            ("send_code_handler", self._sender),
-            ("get_user_handler", self._get_user),
-        ):
-            if function is None:
-                missing = MissingHandlerError(decorator)
-                _log.error("configuration: %s [error %s]", missing, missing.id)
-                raise missing
+        for decorator in self.missing():
+            missing = MissingHandlerError(decorator)
+            _log.error("configuration: %s [error %s]", missing, missing.id)
+            raise missing
 
     def send_code(
         self, code: str, identifier: str, method: Method, payload: Payload | None

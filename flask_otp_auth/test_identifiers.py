@@ -17,7 +17,7 @@ _log = logging.getLogger("flask_otp_auth")
 
 # Codes that an attacker tries first.
 _TRIVIAL = {"0123456789"[start : start + length] for length in range(4, 9) for start in range(7)}
-_LONG = timedelta(days=366)
+LONG_LIFE = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def announce(entries: Mapping[str, FixedCode], now: datetime) -> None:
                 "test identifier %s has a code that anybody would try first",
                 identifiers.mask(identifier),
             )
-        if entry.until > now + _LONG:
+        if entry.until > now + LONG_LIFE:
             _log.warning(
                 "test identifier %s lives for more than a year", identifiers.mask(identifier)
             )

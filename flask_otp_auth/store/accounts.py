@@ -216,6 +216,11 @@ class AccountStore:
         found = self._collection.find(_with_devices(key)).sort("_id", 1)
         return [_record(document) for document in found]
 
+    @property
+    def collection(self) -> Collection[Document]:
+        """Return the collection, for the upkeep."""
+        return self._collection
+
     def create_indexes(self) -> None:
         """Make the index that deletes what no rule looks at any more."""
         self._collection.create_index("expireAt", expireAfterSeconds=0)

@@ -55,7 +55,7 @@ class HostMongoStorage(MongoDBStorageBase):
         self._host_client = database.client
         self._windows = acknowledged(database, collection)
         self._timeout = timeout
-        self._indexes = Indexes(self._create_indexes)
+        self._indexes = Indexes(self.create_indexes)
 
     @property
     def storage(self) -> MongoClient[Document]:
@@ -87,7 +87,8 @@ class HostMongoStorage(MongoDBStorageBase):
             start, count = super().get_moving_window(key, limit, expiry)
         return start or time.time(), count
 
-    def _create_indexes(self) -> None:
+    def create_indexes(self) -> None:
+        """Make the index that deletes what no rule looks at any more."""
         self._windows.create_index("expireAt", expireAfterSeconds=0)
 
     def _init_mongo_client(

@@ -20,7 +20,8 @@ from .account import (
 )
 from .expressions import Expression, Stage, switch, where
 
-_FIRST_WAIT = timedelta(seconds=30)
+#: The first wait after failures; each further one is twice as long, up to the longest.
+FIRST_WAIT = timedelta(seconds=30)
 _MOST_FAILED_AT = 1000
 # A right code is settled at once or not at all, so older failures need no time of their own.
 _FAILED_AT_KEPT = timedelta(minutes=1)
@@ -82,8 +83,8 @@ def fail(rules: AccountRules) -> list[Stage]:
 
 def _wait(doublings: Expression) -> Expression:
     """Return the milliseconds of a wait that doubles from the first to the longest."""
-    most = (LONGEST_WAIT // _FIRST_WAIT).bit_length()  # keeps the power small
-    wait = {"$multiply": [milliseconds(_FIRST_WAIT), {"$pow": [2, {"$min": [doublings, most]}]}]}
+    most = (LONGEST_WAIT // FIRST_WAIT).bit_length()  # keeps the power small
+    wait = {"$multiply": [milliseconds(FIRST_WAIT), {"$pow": [2, {"$min": [doublings, most]}]}]}
     return {"$min": [milliseconds(LONGEST_WAIT), wait]}
 
 

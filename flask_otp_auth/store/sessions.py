@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pymongo import ReturnDocument
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
@@ -152,6 +153,16 @@ class SessionStore:
         """Return the session, or ``None`` if there is none of this id."""
         document = self._collection.find_one({"_id": session_id}, {"digests": False})
         return None if document is None else _session(document)
+
+    def of_identifier(self, identifier: str, most: int) -> list[Session]:
+        """Return the newest sessions of a normalised identifier, the newest first."""
+        found = self._collection.find({"identifier": identifier}, {"digests": False})
+        return [_session(document) for document in found.sort("createdAt", -1).limit(most)]
+
+    @property
+    def collection(self) -> Collection[Document]:
+        """Return the collection, for the upkeep."""
+        return self._collection
 
     def create_indexes(self) -> None:
         """Make the indexes; give an existing TTL index the retention asked for.

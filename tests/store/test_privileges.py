@@ -88,3 +88,25 @@ def test_user_of_the_docs_may_do_all_that_logins_need_and_nothing_else(
     ):
         with pytest.raises(OperationFailure, match="not authorized"):
             forbidden()
+
+
+def test_user_of_the_docs_may_do_all_that_the_command_line_does(
+    guarded_mongod: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(guarded=True, config={"MONGO_URI": guarded_mongod})
+    world.initiate()
+
+    for arguments in (
+        ["create-indexes"],
+        ["sessions", "+46701234567"],
+        ["unlock", "+46701234567"],
+        ["stats"],
+        ["purge", "--older-than", "0"],
+    ):
+        result = world.app.test_cli_runner().invoke(args=["otp", *arguments])
+        assert result.exit_code == 0, result.output
+    checked = world.app.test_cli_runner().invoke(args=["otp", "check"]).output
+    for point in ("database", "retention", "index of identifiers", "index of accounts"):
+        assert f"PASS  {point}: " in checked
+
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -1,0 +1,149 @@
+"""Commands about one identifier: ``sessions``, ``unlock`` and ``send-test``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from .. import codes, flow, identifiers
+from ..clock import utc_now
+from ..redaction import describe, short
+from ..state import AppState
+from ..store.account import bound
+from ..store.accounts import AccountRecord
+from ..types import Session
+from .output import (
+    command,
+    current_state,
+    json_option,
+    method_of,
+    method_option,
+    print_json,
+    print_table,
+    reaching_database,
+    reveal_option,
+)
+
+_NEWEST = 20
+
+
+@command("sessions")
+@click.argument("identifier")
+@method_option
+@click.option(
+    "--last", default=_NEWEST, show_default=True, type=click.IntRange(1, 1000), help="How many."
+)
+@reveal_option
+@json_option
+def sessions(identifier: str, method: str | None, last: int, reveal: bool, as_json: bool) -> None:
+    """Show what is stored of IDENTIFIER: its account, its devices and its newest sessions."""
+    state = current_state()
+    normalised = identifiers.normalise(
+        identifier, method_of(identifier, method), state.settings.default_region
+    )
+    with reaching_database(state):
+        records = state.accounts.find(state.accounts.key_of(identifiers.account_of(normalised)))
+        found = state.sessions.of_identifier(normalised, last)
+    shown = normalised if reveal else identifiers.mask(normalised)
+    accounts = [_account(record, state, reveal) for record in records]
+    rows = [_session(session, reveal) for session in found]
+    if as_json:
+        print_json({"identifier": shown, "accounts": accounts, "sessions": rows})
+        return
+    click.echo(f"Identifier: {shown}\n")
+    _print("Account and devices", accounts, "Nothing is known of this account.")
+    click.echo()
+    _print("Sessions", rows, "There are no sessions of this identifier.")
+
+
+def _account(record: AccountRecord, state: AppState, reveal: bool) -> dict[str, Any]:
+    now = utc_now()
+    device = record.key.partition(":")[2] if record.is_device else None
+    is_disabled = record.failures >= bound(state.accounts.rules)
+    waits = record.locked_until is not None and record.locked_until > now
+    lock = "disabled" if is_disabled else "waiting" if waits else "open"
+    return {
+        "device": device and (device if reveal else f"{device[:8]}..."),
+        "state": "damaged, so disabled" if record.is_damaged else lock,
+        "failures": None if record.is_damaged else record.failures,
+        "lockedUntil": record.locked_until if waits else None,
+        "sends": len(record.sends),
+        "lastSend": record.sends[0] if record.sends else None,
+        "reservedTries": record.reserved_tries,
+    }
+
+
+def _session(session: Session, reveal: bool) -> dict[str, Any]:
+    is_over = session.status == "pending" and utc_now() >= session.expires_at
+    return {
+        "session": session.session_id if reveal else short(session.session_id),
+        "method": session.method,
+        "status": "expired" if is_over else session.status,
+        "attempts": session.attempts,
+        "maxAttempts": session.max_attempts,
+        "resends": session.resends,
+        "createdAt": session.created_at,
+        "expiresAt": session.expires_at,
+        "verifiedAt": session.verified_at,
+    }
+
+
+def _print(title: str, rows: Sequence[dict[str, Any]], nothing: str) -> None:
+    if not rows:
+        click.echo(nothing)
+        return
+    click.echo(f"{title}:")
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+@command("unlock")
+@click.argument("identifier")
+@method_option
+@json_option
+def unlock(identifier: str, method: str | None, as_json: bool) -> None:
+    """Forget the failures and the sends of IDENTIFIER and of its devices.
+
+    It gets new codes again. Sessions that are locked stay so.
+    """
+    unlocked = flow.unlock(current_state(), identifier, method_of(identifier, method))
+    if as_json:
+        print_json({"unlocked": unlocked})
+    elif unlocked:
+        click.echo("Unlocked: its failures and sends are forgotten.")
+    else:
+        click.echo("There was nothing to unlock: no failures and no sends are known of it.")
+
+
+@command("send-test")
+@click.argument("identifier")
+@method_option
+@json_option
+def send_test(identifier: str, method: str | None, as_json: bool) -> None:
+    """Hand the sender a code for IDENTIFIER that signs nobody in.
+
+    No session is made, and no limit counts it. The exit code is 1 if the sender does not take it.
+    """
+    state = current_state()
+    state.handlers.require()
+    how = method_of(identifier, method)
+    normalised = identifiers.normalise(identifier, how, state.settings.default_region)
+    code = codes.draw(state.settings.code_length)
+    begin, fault = time.monotonic(), None
+    try:
+        if not state.handlers.send_code(code, normalised, how, None):
+            fault = "send_code_handler did not return a true value"
+    except Exception as error:
+        fault = describe(error, code, normalised)
+    seconds = round(time.monotonic() - begin, 3)
+    if as_json:
+        print_json({"sent": fault is None, "seconds": seconds, "error": fault})
+    elif fault is None:
+        whom = identifiers.mask(normalised)
+        click.echo(f"The sender took a code for {whom} by {how} in {seconds} s. Did it arrive?")
+    else:
+        click.echo(f"The sender did not take the code:\n{fault}", err=True)
+    if fault is not None:
+        click.get_current_context().exit(1)

@@ -1,0 +1,209 @@
+"""How likely it is to guess one account: the best attack, stepped through the rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..config import Settings
+from ..state import account_rules
+from ..store.account import LONGEST_WAIT
+from ..store.admission import MOST_OPEN
+from ..store.failures import FIRST_WAIT
+
+# An attack of more sends than these is taken to go on at the same pace.
+_MOST_SENDS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an attacker has to live with; times are in seconds.
+
+    :param codes: that there are.
+    :param tries: of a session.
+    :param ttl: for which a code is right.
+    :param resends: of a session; each adds one more code that is right.
+    :param sends: so many in any window of that length, for each limit.
+    :param lockout_threshold: failures in a row at which the first wait begins, or ``None``.
+    :param disable_after: failures in a row that are never exceeded, or ``None``.
+    """
+
+    codes: int
+    tries: int
+    ttl: int
+    resends: int
+    sends: Sequence[tuple[int, float]]
+    lockout_threshold: int | None
+    disable_after: int | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        """Return those of one application."""
+        account = account_rules(settings)
+        return cls(
+            codes=10**settings.code_length,
+            tries=settings.max_attempts,
+            ttl=settings.code_ttl,
+            resends=settings.max_resends,
+            sends=[(count, window.total_seconds()) for count, window in account.sends],
+            lockout_threshold=account.lockout_threshold,
+            disable_after=account.disable_after,
+        )
+
+    @property
+    def is_unbounded(self) -> bool:
+        """Whether nothing holds a guesser back."""
+        return not self.sends and self.lockout_threshold is None and self.disable_after is None
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """What an attack on one account reaches.
+
+    :param sends: codes that are sent, ``None`` for any number.
+    :param guesses: codes that are tried, ``None`` for any number.
+    :param chance: that one of them is right, from 0 to 1.
+    :param is_stopped: whether the account is disabled before the time is over.
+    """
+
+    sends: int | None
+    guesses: int | None
+    chance: float
+    is_stopped: bool
+
+
+def best_attack(rules: Rules, seconds: int, sign_in_every: int | None = None) -> Attack:
+    """Return the attack with the best chance, of those with few and with many resends.
+
+    An attacker has any number of addresses, so the limits of clients are no bound. The sessions
+    are the attacker's own. As many are opened as the limits allow while the codes of the first
+    still live, and only then is anything guessed: so no wait keeps a session from being opened.
+
+    :param seconds: that it lasts.
+    :param sign_in_every: seconds after which the owner signs in again, which clears the failures;
+        ``None`` for never.
+    """
+    if rules.is_unbounded:
+        return Attack(None, None, 1.0, is_stopped=False)
+    attacks = [
+        _attack(_Attacker(rules, resends, is_patient), seconds, sign_in_every)
+        for resends in range(rules.resends + 1)
+        for is_patient in (False, True)
+    ]
+    best = max(attack.chance for attack in attacks)
+    # Of attacks that are as good the one that is easiest to follow: that of most guesses.
+    return max(
+        (attack for attack in attacks if attack.chance >= best * 0.999),
+        key=lambda attack: attack.guesses or 0,
+    )
+
+
+def _attack(attacker: _Attacker, seconds: int, sign_in_every: int | None) -> Attack:
+    end = 0
+    while end < seconds and not attacker.is_tired:
+        end = seconds if sign_in_every is None else min(end + sign_in_every, seconds)
+        attacker.failures, attacker.locked_until = 0, 0.0
+        attacker.guess_until(end)
+    more = seconds / max(attacker.now, 1.0) if attacker.is_tired else 1.0
+    return Attack(
+        sends=round(len(attacker.sends) * more),
+        guesses=round(attacker.guesses * more),
+        chance=-math.expm1(attacker.log_miss * more),
+        is_stopped=attacker.is_disabled and sign_in_every is None,
+    )
+
+
+class _Attacker:
+    """One attack as it goes on; times are seconds from its beginning.
+
+    :param resends: to have in each session.
+    :param is_patient: whether to guess only at sessions that had all of them, which gets more from
+        each wrong code, and less from each send.
+    """
+
+    def __init__(self, rules: Rules, resends: int, is_patient: bool) -> None:
+        self.is_patient = is_patient
+        self.rules = rules
+        self.resends = resends
+        self.now = 0.0
+        self.sends: list[float] = []
+        self.failures = 0
+        self.locked_until = 0.0
+        self.guesses = 0
+        self.log_miss = 0.0  # the logarithm of the chance that all guesses so far were wrong
+
+    @property
+    def tries_left(self) -> float:
+        """Return the wrong codes that are left until the account is disabled."""
+        bound = self.rules.disable_after
+        return math.inf if bound is None else bound - self.failures
+
+    @property
+    def is_disabled(self) -> bool:
+        return self.tries_left < 1
+
+    @property
+    def is_tired(self) -> bool:
+        """Whether there have been enough sends to know how it goes on."""
+        return len(self.sends) >= _MOST_SENDS
+
+    def guess_until(self, end: float) -> None:
+        """Open sessions and guess at them, over and over, until *end* or until it is of no use."""
+        while not (self.is_disabled or self.is_tired):
+            opened = self._open_sessions(end)
+            if not opened:
+                break
+            for tries, codes in opened:
+                if codes > self.resends or not self.is_patient:
+                    self._guess(tries, codes)
+        if not self.is_tired:
+            self.now = end
+
+    def _open_sessions(self, end: float) -> list[tuple[int, int]]:
+        """Open sessions while the first lives; return the tries and the right codes of each."""
+        opened: list[tuple[int, int]] = []
+        left = self.tries_left
+        last = end
+        while left >= 1 and len(opened) < MOST_OPEN and self._send(last):
+            if not opened:
+                last = min(end, self.now + self.rules.ttl)
+            codes = 1
+            while codes <= self.resends and self._send(last):
+                codes += 1
+            tries = int(min(self.rules.tries, left))
+            left -= tries
+            opened.append((tries, codes))
+        return opened
+
+    def _send(self, before: float) -> bool:
+        """Have a code sent as soon as the rules allow it, if that is *before* some time."""
+        free_at = [
+            self.sends[-count] + window
+            for count, window in self.rules.sends
+            if len(self.sends) >= count
+        ]
+        at = max([self.now, self.locked_until, *free_at])
+        if at >= before or self.is_tired:
+            return False
+        self.now = at
+        self.sends.append(at)
+        return True
+
+    def _guess(self, tries: int, codes: int) -> None:
+        """Try *tries* different codes at a session where *codes* are right."""
+        for tried in range(tries):
+            wrong = self.rules.codes - tried - codes
+            miss = wrong / (self.rules.codes - tried)
+            self.log_miss += math.log(miss) if miss > 0 else -math.inf
+            self.guesses += 1
+            self.failures += 1
+            self._lock()
+
+    def _lock(self) -> None:
+        """Begin a wait where the failures bring one."""
+        over = self.failures - (self.rules.lockout_threshold or math.inf)
+        if over >= 0 and over % self.rules.tries == 0:
+            doublings = min(over // self.rules.tries, 30)
+            wait = FIRST_WAIT.total_seconds() * 2**doublings
+            self.locked_until = self.now + min(wait, LONGEST_WAIT.total_seconds())

@@ -1,0 +1,105 @@
+"""``flask otp risk``: the chance of guessing one account a day and a year, with its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from ..config import Settings
+from .attack import Attack, Rules, best_attack
+from .output import command, current_state, json_option, print_json, print_table
+
+_DAY = 86_400
+_TIMES = {"day": _DAY, "year": 365 * _DAY}
+_OWNERS = {"never": None, "every day": _DAY}
+
+
+@command("risk")
+@json_option
+def risk(as_json: bool) -> None:
+    """Print the chance of guessing one account in a day and in a year.
+
+    It is that of the best attack under this configuration, from any number of addresses. The
+    owner who signs in clears the wrong codes in a row, and the attacker can go on.
+    """
+    settings = current_state().settings
+    rules = Rules.of(settings)
+    attacks = {
+        (owner, time): best_attack(rules, seconds, every)
+        for owner, every in _OWNERS.items()
+        for time, seconds in _TIMES.items()
+    }
+    worst = {
+        time: max(attack.chance for (_, within), attack in attacks.items() if within == time)
+        for time in _TIMES
+    }
+    if as_json:
+        print_json(_as_dict(rules, attacks, worst))
+        return
+    _print_rules(rules, settings)
+    rows = [
+        [owner, time, _count(attack.sends), _count(attack.guesses), *_chance(attack)]
+        for (owner, time), attack in attacks.items()
+    ]
+    headings = ["Owner signs in", "In a", "Sends", "Guesses", "Chance", "", "Account"]
+    print_table(headings, rows)
+    click.echo()
+    for time, chance in worst.items():
+        click.echo(f"At worst one account is guessed in a {time} with a chance of {_odds(chance)}.")
+    if settings.test_identifiers:
+        click.echo("Test identifiers are not in this: who knows the code of one signs in as it.")
+
+
+def _as_dict(
+    rules: Rules, attacks: dict[tuple[str, str], Attack], worst: dict[str, float]
+) -> dict[str, Any]:
+    return {
+        "rules": asdict(rules),
+        "attacks": [
+            {"owner_signs_in": owner, "time": time, **asdict(attack)}
+            for (owner, time), attack in attacks.items()
+        ],
+        "chance_per_day": worst["day"],
+        "chance_per_year": worst["year"],
+    }
+
+
+def _print_rules(rules: Rules, settings: Settings) -> None:
+    limits = "; ".join(str(limit) for limit in settings.identifier_limits) or "none"
+    at_once = rules.resends + 1
+    lines = [
+        f"{rules.codes:,} codes (OTP_AUTH_CODE_LENGTH {settings.code_length}), each right for "
+        f"{rules.ttl} s (OTP_AUTH_CODE_TTL)",
+        f"{rules.tries} tries a session (OTP_AUTH_MAX_ATTEMPTS), in which {at_once} "
+        f"{'code is' if at_once == 1 else 'codes are'} right after "
+        f"{rules.resends} resends (OTP_AUTH_MAX_RESENDS)",
+        f"Sends to one account: {limits} (OTP_AUTH_IDENTIFIER_LIMITS)",
+        "New codes wait: "
+        + _after(rules.lockout_threshold, "OTP_AUTH_LOCKOUT_THRESHOLD")
+        + "; disabled: "
+        + _after(rules.disable_after, "OTP_AUTH_DISABLE_AFTER"),
+    ]
+    click.echo("\n".join(lines) + "\n")
+
+
+def _after(failures: int | None, key: str) -> str:
+    return f"never ({key})" if failures is None else f"after {failures} failures in a row ({key})"
+
+
+def _count(number: int | None) -> str:
+    return "any number" if number is None else f"{number:,}"
+
+
+def _chance(attack: Attack) -> list[str]:
+    state = "disabled" if attack.is_stopped else "stays open"
+    return [f"{attack.chance:.4%}", _one_in(attack.chance), state]
+
+
+def _odds(chance: float) -> str:
+    return f"{chance:.4%} ({_one_in(chance)})"
+
+
+def _one_in(chance: float) -> str:
+    return f"1 in {round(1 / chance):,}" if chance else "none"

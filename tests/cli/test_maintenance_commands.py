@@ -1,0 +1,246 @@
+"""flask otp create-indexes, purge, stats, openapi: what is about all that is stored."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from click.testing import Result
+from conftest import NOW, MakeWorld, World
+from listeners import Heard
+from servers import copy_demo, demo_environment
+
+from flask_otp_auth.openapi import describe
+
+
+def run(world: World, *arguments: str) -> Result:
+    return world.app.test_cli_runner().invoke(args=["otp", *arguments])
+
+
+def data(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def world(make_world: MakeWorld, clock: time_machine.Traveller) -> World:
+    return make_world(guarded=True, CLIENT_LIMITS="100 per day", IDENTIFIER_LIMITS="20 per day")
+
+
+def test_indexes_are_there_before_the_first_request(world: World) -> None:
+    assert world.mongo.db is not None
+
+    told = data(run(world, "create-indexes", "--json"))
+
+    assert told["seconds"].keys() == {"sessions", "accounts", "clients"}
+    indexes = {
+        name: [index["key"] for index in world.mongo.db[name].index_information().values()]
+        for name in world.mongo.db.list_collection_names()
+    }
+    assert [("createdAt", 1)] in indexes["otp_sessions"]
+    assert [("expireAt", 1)] in indexes["otp_sessions.accounts"]
+    assert [("expireAt", 1)] in indexes["otp_sessions.clients"]
+    assert run(world, "create-indexes").exit_code == 0  # a second time does nothing
+
+
+def test_an_index_that_takes_long_says_how_far_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand sessions take long enough, if one looks often enough."""
+    monkeypatch.setattr("flask_otp_auth.cli.maintenance._LOOK_EVERY", 0.02)
+    session = {"identifier": "x", "method": "sms", "status": "expired", "expiresAt": NOW}
+    for start in range(0, 100_000, 10_000):
+        world.sessions.insert_many(
+            {**session, "_id": f"{number:032x}", "createdAt": NOW + timedelta(seconds=number)}
+            for number in range(start, start + 10_000)
+        )
+
+    result = run(world, "create-indexes")
+
+    assert result.exit_code == 0, result.output
+    assert "Making the indexes of the sessions" in result.stderr
+    assert "The indexes of the sessions are there" in result.stdout
+
+
+def test_a_collection_of_something_else_is_left_alone(world: World) -> None:
+    world.sessions.insert_one({"title": "not a session"})
+
+    result = run(world, "create-indexes")
+
+    assert result.exit_code == 1
+    assert "OTP_AUTH_COLLECTION" in result.output
+    assert list(world.sessions.index_information()) == ["_id_"]
+
+
+def test_an_index_that_the_server_refuses_is_told_in_words(world: World) -> None:
+    world.sessions.database.command("create", "otp_sessions", viewOn="elsewhere", pipeline=[])
+
+    result = run(world, "create-indexes")
+
+    assert result.exit_code == 1
+    assert "The indexes of the sessions cannot be made" in result.output
+
+
+def test_purge_deletes_what_is_over_and_nothing_that_holds_a_guesser_back(
+    world: World, clock: time_machine.Traveller
+) -> None:
+    used = world.initiate()
+    world.verify(used, world.code)
+    failed = world.initiate("reader@example.com", "email")
+    for _ in range(3):
+        world.verify(failed, world.wrong_code)
+    clock.shift(86_400 - 60)
+    pending = world.initiate("+46709999999")
+
+    assert data(run(world, "purge", "--json")) == {"sessions": 0, "accounts": 0}
+    clock.shift(120)
+    assert data(run(world, "purge", "--json")) == {"sessions": 2, "accounts": 1}
+
+    assert [session["_id"] for session in world.sessions.find()] == [pending]
+    assert world.mongo.db is not None
+    accounts = list(world.mongo.db["otp_sessions.accounts"].find())
+    assert sorted(account["failures"] for account in accounts) == [0, 3]
+
+
+def test_purge_of_what_is_younger_leaves_open_sessions(
+    world: World, clock: time_machine.Traveller
+) -> None:
+    world.initiate()
+    clock.shift(299)
+    assert data(run(world, "purge", "--older-than", "0", "--json"))["sessions"] == 0
+    clock.shift(1)
+    assert "1 sessions" in run(world, "purge", "--older-than", "0").output
+    assert run(world, "purge", "--older-than", "-1").exit_code == 2
+
+
+def test_purge_takes_many_in_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flask_otp_auth.cli.maintenance._BATCH", 2)
+    over = {"createdAt": NOW - timedelta(days=2), "expiresAt": NOW - timedelta(days=2)}
+    world.sessions.insert_many({"_id": str(number), **over} for number in range(5))
+
+    result = run(world, "purge", "--json")
+
+    assert json.loads(result.stdout)["sessions"] == 5
+    assert "4 sessions deleted" in result.stderr
+
+
+def test_stats_count_what_happened_and_who_waits(
+    world: World, clock: time_machine.Traveller
+) -> None:
+    old = world.initiate("+46708888888")
+    world.verify(old, world.code)
+    clock.shift(7200)
+    for _ in range(2):
+        session_id = world.initiate()
+        for _ in range(3):
+            world.verify(session_id, world.wrong_code)
+    used = world.initiate("reader@example.com", "email")
+    world.client.post("/otp/resend", json={"sessionId": used})
+    world.verify(used, world.code)
+    world.initiate("+46709999999")
+
+    told = data(run(world, "stats", "--hours", "1", "--json"))
+    assert told == {
+        "hours": 1,
+        "sessions": [
+            {"method": "email", "status": "verified", "sessions": 1, "failures": 0, "resends": 1},
+            {"method": "sms", "status": "locked", "sessions": 2, "failures": 6, "resends": 0},
+            {"method": "sms", "status": "pending", "sessions": 1, "failures": 0, "resends": 0},
+        ],
+        "accounts": {"failures": 1, "waiting": 1, "disabled": 0},
+    }
+    assert len(data(run(world, "stats", "--json"))["sessions"]) == 4
+
+    clock.shift(300)
+    statuses = [one["status"] for one in data(run(world, "stats", "--json"))["sessions"]]
+    assert "pending" not in statuses
+    assert "expired" in statuses
+    assert "Sessions of the last 24 hours" in run(world, "stats").output
+
+
+def test_stats_of_nothing_are_zero(world: World) -> None:
+    told = data(run(world, "stats", "--json"))
+
+    assert told["sessions"] == []
+    assert told["accounts"] == {"failures": 0, "waiting": 0, "disabled": 0}
+    assert run(world, "stats").exit_code == 0
+
+
+def test_no_command_reads_a_whole_collection(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    heard = Heard()
+    world = make_world(guarded=True, listeners=[heard], CLIENT_LIMITS=None)
+    world.initiate()
+    heard.commands.clear()
+    for arguments in (
+        ["sessions", "+46701234567"],
+        ["stats"],
+        ["purge"],
+        ["unlock", "x@example.com"],
+    ):
+        run(world, *arguments)
+
+    plans = []
+    for command in heard.commands:
+        name = next(iter(command))
+        if name in ("find", "aggregate", "delete", "update"):
+            plain = {
+                key: value
+                for key, value in command.items()
+                if key not in ("lsid", "txnNumber") and not key.startswith("$")
+            }
+            assert world.mongo.db is not None
+            plan = world.mongo.db.command("explain", plain, verbosity="queryPlanner")
+            plans.append(json.dumps(plan, default=str))
+    assert len(plans) >= 6
+    assert all("IXSCAN" in plan or "IDHACK" in plan or "EOF" in plan for plan in plans), plans
+    assert not any("COLLSCAN" in plan for plan in plans)
+
+
+def test_the_description_is_printed_for_generators(make_world: MakeWorld) -> None:
+    world = make_world(URL_PREFIX="/login")
+
+    assert data(run(world, "openapi")) == describe(world.app)
+
+
+def test_a_command_of_the_host_is_not_replaced(mongo_uri: str) -> None:
+    import click
+    from flask import Flask
+
+    from flask_otp_auth import FlaskOtpAuth
+
+    app = Flask("host")
+    app.config.update(SECRET_KEY="k" * 40, MONGO_URI=mongo_uri)
+    app.cli.add_command(click.Command("otp", callback=lambda: click.echo("of the host")))
+    FlaskOtpAuth(app)
+
+    assert app.test_cli_runner().invoke(args=["otp"]).output == "of the host\n"
+    app.extensions["otp_auth"].mongo.cx.close()
+
+
+def test_flask_otp_works_from_a_terminal(mongo_uri: str, tmp_path: Any) -> None:
+    """The demo, by the real command of Flask."""
+    copy_demo(tmp_path)
+    env = {**demo_environment(), "MONGO_URI": mongo_uri, "FLASK_APP": "examples/quickstart"}
+
+    def flask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "flask", "otp", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+        )
+
+    assert flask("create-indexes").returncode == 0
+    checked = flask("check", "--json")
+    report = json.loads(checked.stdout)
+    assert checked.returncode == (0 if report["passed"] else 1)
+    assert {"name": "debug mode", "status": "pass"}.items() <= next(
+        point for point in report["points"] if point["name"] == "debug mode"
+    ).items()
+    env["FLASK_DEBUG"] = "1"
+    assert flask("check").returncode == 1
