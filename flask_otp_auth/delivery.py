@@ -67,6 +67,25 @@ class Delivery:
             return True
         return self._attempts.deliver(app, message, providers, settings.send_timeout)
 
+    def check(self) -> None:
+        """See whether a code could be sent by each method now; ``flask otp check`` calls it.
+
+        Of the providers of a method one has to be reachable. Those of Flask-Mail and
+        Flask-Mailman are not tried.
+
+        :raises ConfigurationError: a method has no provider.
+        :raises OSError: none of its providers can be reached.
+        """
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        settings = cast("AppState", app.extensions["otp_auth"]).settings
+        for method in settings.methods:
+            if method == "email" and app_mail.extension_of(app) is not None:
+                continue
+            urls = settings.sms_urls if method == "sms" else settings.email_urls
+            if not urls:
+                raise ConfigurationError(f"OTP_AUTH_{method.upper()}_URLS", "is not set")
+            _reach_one(urls, method, app, settings.send_timeout)
+
     def _print(self, app: Flask, message: Message) -> None:
         option = f"OTP_AUTH_{message.method.upper()}_URLS"
         if self._console is False or not (self._console or app.debug or app.testing):
@@ -83,6 +102,19 @@ class Delivery:
         edge = f"+{'-' * (width + 2)}+"
         inside = [f"| {line.ljust(width)} |" for line in lines]
         print("", edge, *inside, edge, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _reach_one(urls: Sequence[str], method: Method, app: Flask, timeout: float) -> None:
+    from .sending.reach import reach
+
+    faults: list[OSError] = []
+    for url in urls:
+        try:
+            return reach(url, method, app.name, timeout / len(urls))
+        except OSError as fault:
+            _log.error("%s cannot be reached: %s", url.partition(":")[0], type(fault).__name__)
+            faults.append(fault)
+    raise faults[-1]
 
 
 def _subject(message: Message) -> list[str]:

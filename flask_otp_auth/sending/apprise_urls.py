@@ -46,8 +46,21 @@ def check(url: str, method: Method) -> None:
 
     :raises UnusableUrlError: Apprise does not know it, or it has no place for a recipient.
     """
+    stand_in(url, method, "Flask-OTP-Auth")
+
+
+def stand_in(url: str, method: Method, app_name: str) -> NotifyBase:
+    """Return the provider of a URL with a recipient that stands in for those to come.
+
+    :raises UnusableUrlError: see :func:`check`.
+    """
     with _captured():
-        provider_for(url, method, _STAND_IN[method], "Flask-OTP-Auth")
+        return provider_for(url, method, _STAND_IN[method], app_name)
+
+
+def is_webhook(url: str) -> bool:
+    """Return whether a URL names its own server, and not the one of a service."""
+    return _WEBHOOKS.fullmatch(schema_of(url)) is not None
 
 
 def schema_of(url: str) -> str:

@@ -38,14 +38,15 @@ def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout
     # Not 8bit, which the server may not take and smtplib does not ask about.
     email.set_content(message.text, cte="quoted-printable")
     email.add_alternative(message.html, subtype="html", cte="quoted-printable")
-    with _connect(provider, timeout) as server:
+    with connect(provider, timeout) as server:
         if provider.user and provider.password:
             server.login(provider.user, provider.password)
         server.send_message(email, from_addr=address, to_addrs=[message.recipient])
     return True
 
 
-def _connect(provider: NotifyEmail, timeout: float) -> smtplib.SMTP:
+def connect(provider: NotifyEmail, timeout: float) -> smtplib.SMTP:
+    """Return a connection to the server that Apprise found in a URL, encrypted as the URL says."""
     context = ssl.create_default_context()
     if not provider.verify_certificate:
         context.check_hostname = False
