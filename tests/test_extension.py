@@ -511,7 +511,7 @@ def test_a_session_can_be_looked_at_all_through_its_life(world, clock):
             expires_at=NOW + timedelta(seconds=300),
             verified_at=None,
             payload={"a": [1]},
-            account=world.accounts.find_one()["_id"],
+            account=world.sessions.find_one()["account"],
         )
         world.otp.verify(started.session_id, world.wrong_code)
         assert world.otp.get_session(started.session_id).attempts == 1
