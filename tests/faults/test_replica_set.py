@@ -131,11 +131,11 @@ def test_worker_that_is_killed_in_the_middle_of_requests_takes_no_more_than_them
     stage: Stage,
 ) -> None:
     with Traffic(stage.site, stage.journal) as traffic:
-        traffic.until_logins()
-        for _ in range(3):
+        for _ in range(5):
+            traffic.until_answered_by(2)
             latest = next(asked for asked in reversed(traffic.answers) if asked.process)
             os.kill(int(latest.process or 0), signal.SIGKILL)
-            traffic.until_logins(5)
+        traffic.until_logins()
 
     stage.assert_kept(traffic, may_lose_connections=True)
     assert any(asked.status is None for asked in traffic.answers), "no request was cut off"

@@ -121,6 +121,17 @@ class Traffic:
 
         wait_for(are_in, "people cannot sign in again")
 
+    def until_answered_by(self, count: int) -> None:
+        """Let it go on until so many processes have answered from now on."""
+        began = time.monotonic()
+
+        def have_answered() -> bool:
+            assert not self._errors, self._errors[0]
+            late = [asked for asked in [*self.answers] if asked.began > began and asked.process]
+            return len({asked.process for asked in late}) >= count
+
+        wait_for(have_answered, "a process is missing")
+
     def _live(self) -> None:
         try:
             while not self._ended.is_set():
