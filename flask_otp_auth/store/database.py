@@ -26,10 +26,11 @@ RETRY_AFTER = 5  # seconds; an election of a replica set takes about this long
 
 
 # What a server answers when it cannot do its work now, rather than because the work is wrong: a
-# change of primary, a shutdown, a lost majority, a time limit (MongoDB's manual, "Error Codes").
+# change of primary (217: it no longer knows what it answered before), a shutdown, a lost majority,
+# a time limit, an operator's killOp (MongoDB's manual, "Error Codes").
 _AWAY = frozenset(
-    {6, 7, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 262, 9001}
-    | {10058, 10107, 11600, 11602, 13435, 13436}
+    {6, 7, 24, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 217, 262, 9001}
+    | {10058, 10107, 11600, 11601, 11602, 13435, 13436}
 )
 
 
