@@ -26,6 +26,7 @@ _PACKAGE = __name__.partition(".")[0]
 JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 _TTL_INDEX_MAX = 2**31 - 1
 _DEVICE_LIFETIME_MAX = 10 * 366 * 86400
+DAY = 86400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,18 @@ OPTIONS: tuple[Option, ...] = (
     Option("DEFAULT_REGION", None, "None or an ISO 3166-1 country code such as 'SE'", read.region),
     Option("REFRESH_TOKEN", False, "True or False", read.flag),
     Option("OPENAPI", False, "True or False", read.flag),
+    Option(
+        "REFRESH_LIFETIME",
+        30 * DAY,
+        f"an integer of seconds from 60 to {365 * DAY}",
+        read.integer(60, 365 * DAY),
+    ),
+    Option(
+        "REFRESH_IDLE",
+        14 * DAY,
+        f"an integer of seconds from 60 to {365 * DAY}",
+        read.integer(60, 365 * DAY),
+    ),
     Option("DB_TIMEOUT", 3, "a number of seconds above 0", read.seconds),
     Option(
         "TEST_IDENTIFIERS",
@@ -154,6 +167,8 @@ class Settings:
     default_region: str | None
     refresh_token: bool
     openapi: bool
+    refresh_lifetime: int
+    refresh_idle: int
     db_timeout: float
     app_name: str | None
     origin: str | None
@@ -206,6 +221,11 @@ class Settings:
             warn(
                 f"OTP_AUTH_CODE_TTL is {self.code_ttl}: below 30 seconds people miss the code, "
                 "above 600 it lies about for longer than NIST SP 800-63B allows"
+            )
+        if self.refresh_token and self.refresh_lifetime > 30 * DAY:
+            warn(
+                f"OTP_AUTH_REFRESH_LIFETIME is {self.refresh_lifetime}: NIST SP 800-63B-4 asks for "
+                f"a new login after {30 * DAY} seconds (30 days) at most"
             )
 
 

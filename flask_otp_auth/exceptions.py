@@ -8,6 +8,8 @@
     + InvalidRequest 400
       - InvalidIdentifier
     + SessionAlreadyVerified 400
+    + InvalidRefreshToken 401
+    + CsrfMismatch 401
     + SessionExpired 403
     + SessionNotFound 404
     + PayloadTooLarge 413
@@ -136,6 +138,22 @@ class SessionAlreadyVerified(RequestError):
     code = 400
     error_code = "alreadyVerified"
     detail = "Session already verified"
+
+
+class InvalidRefreshToken(RequestError):
+    """The refresh token is missing, forged, expired, used before, or of a login that has ended."""
+
+    code = 401
+    error_code = "invalidRefreshToken"
+    detail = "The refresh token is not valid"
+
+
+class CsrfMismatch(RequestError):
+    """A logout came with the cookies of a login and without its CSRF token."""
+
+    code = 401
+    error_code = "unauthorized"
+    detail = "The CSRF token is missing or does not match"
 
 
 class SessionNotFound(RequestError):

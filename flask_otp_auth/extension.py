@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app
@@ -14,7 +15,7 @@ from .config import Settings, require_jwt_key
 from .connection import close_with, connect
 from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
-from .http import schemas, views
+from .http import schemas, token_views, views
 from .http.client_limits import limiter_for
 from .http.language import preferred_language
 from .state import AppState, build_state
@@ -99,6 +100,7 @@ class FlaskOtpAuth:
             if close is not None:
                 close()
             raise
+        token_views.refuse_logged_out(app)
         app.extensions[_NAME] = state
         cli.register(app)
         test_identifiers.announce(settings.test_identifiers, utc_now())
@@ -224,6 +226,17 @@ class FlaskOtpAuth:
             state.background.drain()
         if state.close is not None:
             state.close()
+
+    def is_logged_out(self, jwt_payload: Mapping[str, Any]) -> bool:
+        """Tell whether a token was logged out, or its login has ended.
+
+        ``jwt_required`` asks this by itself, unless the app has a ``token_in_blocklist_loader`` of
+        its own, which should ask it then.
+
+        :param jwt_payload: the claims of a token whose signature has been checked.
+        :raises ServiceUnavailable: the database is away.
+        """
+        return flow.is_logged_out(self._state(), jwt_payload)
 
     def _state(self) -> AppState:
         return self._state_of(current_app)

@@ -17,6 +17,7 @@ from .sending.background import BackgroundSender
 from .store.account import AccountRules
 from .store.accounts import AccountStore
 from .store.database import Document
+from .store.families import FamilyStore
 from .store.indexes import Indexes
 from .store.sessions import SessionStore
 
@@ -39,6 +40,7 @@ class AppState:
     database: Database[Document] = field(repr=False)
     sessions: SessionStore
     accounts: AccountStore
+    families: FamilyStore
     indexes: Indexes
     digester: CodeDigester
     background: BackgroundSender | None
@@ -58,9 +60,17 @@ def build_state(
     sessions = SessionStore(database, settings.collection, keep=settings.keep_sessions)
     accounts = _account_store(settings, database)
 
+    families = FamilyStore(
+        database,
+        f"{settings.collection}.families",
+        lifetime=settings.refresh_lifetime,
+        idle=settings.refresh_idle,
+    )
+
     def create_indexes() -> None:
         sessions.create_indexes()
         accounts.create_indexes()
+        families.create_indexes()
 
     return AppState(
         settings=settings,
@@ -69,6 +79,7 @@ def build_state(
         database=database,
         sessions=sessions,
         accounts=accounts,
+        families=families,
         indexes=Indexes(create_indexes),
         digester=CodeDigester(settings.secret_keys),
         background=BackgroundSender() if settings.send_in_background else None,

@@ -1,30 +1,51 @@
-"""The default answer to a right code: tokens of Flask-JWT-Extended for the user's id."""
+"""The tokens of a login, as Flask-JWT-Extended makes them: the first, and those of a refresh."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from bson import ObjectId
-from flask import Flask, Response, current_app
+from flask import Flask, current_app
 from flask_jwt_extended import (
     JWTManager,
     create_access_token,
     create_refresh_token,
-    set_access_cookies,
-    set_refresh_cookies,
+    get_current_user,
 )
+from flask_jwt_extended.config import config
 from flask_jwt_extended.default_callbacks import default_user_identity_callback
 
 from .types import AuthResult, Method
+
+Claims = Mapping[str, Any]
+#: The claim of access and refresh tokens that names the login they belong to.
+FAMILY_CLAIM = "otp_family"
 
 # RFC 8176, section 2: a one-time password; for a code by SMS also "sms".
 _AMR: dict[Method, list[str]] = {"sms": ["otp", "sms"], "email": ["otp"]}
 _IDS = (str, int, UUID, ObjectId)
 _EXTENSION = "flask-jwt-extended"
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyTokens:
+    """What the tokens of a login that can be refreshed say of it.
+
+    :param family_id: the value of the claim ``otp_family``.
+    :param token_id: the ``jti`` of the refresh token.
+    :param lifetime: seconds from the login after which no token of it is good.
+    :param idle: seconds for which the refresh token is good.
+    """
+
+    family_id: str
+    token_id: str
+    lifetime: int
+    idle: int
 
 
 def ensure_manager(app: Flask) -> None:
@@ -33,8 +54,20 @@ def ensure_manager(app: Flask) -> None:
         JWTManager(app)
 
 
-def issue(user: Any, method: Method, now: datetime, *, refresh: bool) -> AuthResult:
-    """Make a fresh access token for *user*, and a refresh token if asked.
+def manager_of(app: Flask) -> JWTManager:
+    """Return the JWTManager of *app*: the one that was made last, which is the one in use."""
+    return cast(JWTManager, app.extensions[_EXTENSION])
+
+
+def manager() -> JWTManager:
+    """Return the JWTManager of the current app."""
+    return manager_of(current_app)
+
+
+def issue(
+    user: Any, method: Method, now: datetime, family: FamilyTokens | None = None
+) -> AuthResult:
+    """Make a fresh access token for *user*, and a refresh token if the login has a family.
 
     The subject is the user's id as a string, or what the host's ``user_identity_loader`` gives.
     The claims say how and when the user was authenticated: ``amr`` (RFC 8176) and ``auth_time``
@@ -42,7 +75,7 @@ def issue(user: Any, method: Method, now: datetime, *, refresh: bool) -> AuthRes
 
     :raises TypeError: what the user has, or the loader gives, is no id.
     """
-    load_identity = current_app.extensions[_EXTENSION]._user_identity_callback
+    load_identity = manager()._user_identity_callback
     if load_identity is default_user_identity_callback:
         identity = subject = user_id(user)
     else:
@@ -54,11 +87,67 @@ def issue(user: Any, method: Method, now: datetime, *, refresh: bool) -> AuthRes
         # Here it also wins over an additional_claims_loader, and is text, which PyJWT asks for.
         current_app.config["JWT_IDENTITY_CLAIM"]: subject,
     }
+    if family is None:
+        token = create_access_token(identity, fresh=True, additional_claims=claims)
+        return AuthResult({"id": subject}, token)
+    return _with_refresh(identity, subject, claims, family, now, fresh=True)
+
+
+def renew(claims: Claims, family: FamilyTokens, now: datetime) -> AuthResult:
+    """Make the tokens that follow after a refresh token, for the same user and login.
+
+    The access token is not fresh, and says as before how and when the user was authenticated.
+
+    :param claims: of the refresh token, whose signature has been checked.
+    """
+    identity_claim = current_app.config["JWT_IDENTITY_CLAIM"]
+    kept = {name: claims[name] for name in ("amr", "auth_time", identity_claim) if name in claims}
+    subject = str(kept[identity_claim])
+    return _with_refresh(_identity(subject), subject, kept, family, now, fresh=False)
+
+
+def _identity(subject: str) -> Any:
+    """Return what the host's loaders get: the user where they can be had, else the subject."""
+    own_identity = manager()._user_identity_callback is not default_user_identity_callback
+    if own_identity and manager()._user_lookup_callback is not None:
+        return get_current_user()
+    return subject
+
+
+def _with_refresh(
+    identity: Any,
+    subject: str,
+    claims: dict[str, Any],
+    family: FamilyTokens,
+    now: datetime,
+    *,
+    fresh: bool,
+) -> AuthResult:
+    claims = {**claims, FAMILY_CLAIM: family.family_id}
+    left = timedelta(seconds=claims["auth_time"] + family.lifetime - now.timestamp())
     return AuthResult(
-        user={"id": subject},
-        token=create_access_token(identity, fresh=True, additional_claims=claims),
-        refresh_token=create_refresh_token(identity, additional_claims=claims) if refresh else None,
+        {"id": subject},
+        create_access_token(
+            identity,
+            fresh=fresh,
+            expires_delta=_earliest(now, config.access_expires, left),
+            additional_claims=claims,
+        ),
+        create_refresh_token(
+            identity,
+            expires_delta=_earliest(
+                now, config.refresh_expires, left, timedelta(seconds=family.idle)
+            ),
+            additional_claims={**claims, "jti": family.token_id},
+        ),
     )
+
+
+def _earliest(now: datetime, of_host: Any, *ours: timedelta) -> timedelta:
+    """Return the shortest time, and never 0, which Flask-JWT-Extended takes for no end at all."""
+    # False is the host's word for tokens that never expire; the rest can be added to a time.
+    times = ours if of_host is False else (*ours, now + of_host - now)
+    return max(min(times), timedelta(seconds=1))
 
 
 def user_id(user: Any) -> str:
@@ -99,8 +188,6 @@ def has_cookies(config: Mapping[str, Any]) -> bool:
     return "cookies" in ([location] if isinstance(location, str) else location)
 
 
-def set_cookies(response: Response, token: str, refresh_token: str | None) -> None:
-    """Set the tokens as Flask-JWT-Extended's cookies, with its CSRF protection."""
-    set_access_cookies(response, token)
-    if refresh_token is not None:
-        set_refresh_cookies(response, refresh_token)
+def only_cookies() -> bool:
+    """Whether the host's ``JWT_TOKEN_LOCATION`` has ``cookies`` and nothing else."""
+    return set(config.token_location) == {"cookies"}

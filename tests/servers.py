@@ -186,7 +186,7 @@ def gunicorn(
         site = Site(listener.getsockname()[1])
         command = [
             *(sys.executable, "-m", "gunicorn", "app:create_app()"),
-            f"--pythonpath={folder}",
+            f"--pythonpath={folder},{ROOT / 'examples'}",
             f"--bind=fd://{listener.fileno()}",
             f"--workers={workers}",
             f"--worker-class={worker_class}",
@@ -340,7 +340,7 @@ class _Reader:
         assert data, f"the connection was closed after {self._received!r}"
         self._received += data
         head, gap, body = self._received.partition(b"\r\n\r\n")
-        return bool(gap) and len(body) >= int(self._headers(head)["Content-Length"])
+        return bool(gap) and len(body) >= int(self._headers(head).get("Content-Length", 0))
 
     def answer(self) -> Answer:
         head, _, body = self._received.partition(b"\r\n\r\n")

@@ -46,6 +46,8 @@ def make_app(**config):
         ("methods", ("sms", "email")),
         ("default_region", None),
         ("refresh_token", False),
+        ("refresh_lifetime", 2592000),
+        ("refresh_idle", 1209600),
         ("lockout_threshold", 6),
         ("disable_after", 100),
         ("max_resends", 2),
@@ -90,6 +92,10 @@ def test_every_option_has_a_default_that_is_itself_allowed():
         ("DEFAULT_REGION", "SE", "SE"),
         ("DEFAULT_REGION", "us", "US"),
         ("REFRESH_TOKEN", True, True),
+        ("REFRESH_LIFETIME", 60, 60),
+        ("REFRESH_LIFETIME", 31536000, 31536000),
+        ("REFRESH_IDLE", 60, 60),
+        ("REFRESH_IDLE", 31536000, 31536000),
         ("CLIENT_LIMITS", None, ()),
         ("IDENTIFIER_LIMITS", None, ()),
         ("LOCKOUT_THRESHOLD", 3, 3),
@@ -118,9 +124,20 @@ FLAGS_OF_WRONG_TYPE = ["True", "false", "", 0, 1, None, []]
     [
         *(
             (key, value)
-            for key in ("CODE_LENGTH", "CODE_TTL", "MAX_ATTEMPTS", "KEEP_SESSIONS")
+            for key in (
+                "CODE_LENGTH",
+                "CODE_TTL",
+                "MAX_ATTEMPTS",
+                "KEEP_SESSIONS",
+                "REFRESH_LIFETIME",
+                "REFRESH_IDLE",
+            )
             for value in NUMBERS_OF_WRONG_TYPE
         ),
+        ("REFRESH_LIFETIME", 59),
+        ("REFRESH_LIFETIME", 31536001),
+        ("REFRESH_IDLE", 59),
+        ("REFRESH_IDLE", 31536001),
         ("CODE_LENGTH", 3),
         ("CODE_LENGTH", 9),
         ("CODE_TTL", 0),
@@ -410,6 +427,12 @@ def test_a_weak_but_working_setting_warns_and_is_used(options, text):
         settings = read(**options)
     ((key, value),) = options.items()
     assert getattr(settings, key.lower()) == value
+
+
+def test_logins_that_outlast_what_nist_allows_warn_and_are_used():
+    with pytest.warns(SecurityWarning, match="OTP_AUTH_REFRESH_LIFETIME is 2592001"):
+        settings = read(REFRESH_TOKEN=True, REFRESH_LIFETIME=2592001)
+    assert settings.refresh_lifetime == 2592001
 
 
 def short_key_app(**config):

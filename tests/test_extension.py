@@ -257,8 +257,14 @@ def routes(app):
 def test_the_endpoints_are_below_the_prefix(make_world, prefix):
     world = make_world(URL_PREFIX=prefix)
     base = prefix.rstrip("/")
-    assert set(routes(world.app)) == {f"{base}/{name}" for name in ("initiate", "resend", "verify")}
-    assert all(methods == {"POST", "OPTIONS"} for methods in routes(world.app).values())
+    assert set(routes(world.app)) == {
+        *(f"{base}/{name}" for name in ("initiate", "resend", "verify", "logout")),
+        f"{base}/static/otp_auth/<path:filename>",
+    }
+    assert all(
+        methods == ({"GET", "HEAD", "OPTIONS"} if "/static/" in path else {"POST", "OPTIONS"})
+        for path, methods in routes(world.app).items()
+    )
     answer = world.client.post(f"{base}/initiate", json={"identifier": PHONE, "method": "sms"})
     assert answer.status_code == 200
 

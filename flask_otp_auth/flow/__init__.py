@@ -1,7 +1,10 @@
-"""What a request does: initiate, resend, verify, unlock as plain functions; no Flask, no HTTP."""
+"""What a request does, from initiate to logout, as plain functions; no Flask, no HTTP."""
 
 from .accounts import find_session as find_session
 from .accounts import unlock as unlock
+from .logins import end_login as end_login
+from .logins import is_logged_out as is_logged_out
+from .logins import refresh as refresh
 from .send import initiate as initiate
 from .send import resend as resend
 from .verify import verify as verify

@@ -18,6 +18,7 @@ from ..store.sessions import Verdict
 from ..store.verdict import Outcome
 from ..types import AuthResult, Session, VerifyResult
 from .accounts import account_of, is_session_id
+from .logins import begin_login
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -162,4 +163,6 @@ def _sign_in(state: AppState, user: object, session: Session, now: datetime) -> 
         return state.handlers.verify_success(
             user, session.identifier, session.method, session.payload
         )
-    return tokens.issue(user, session.method, now, refresh=state.settings.refresh_token)
+    if state.settings.refresh_token:
+        return begin_login(state, user, session, now)
+    return tokens.issue(user, session.method, now)

@@ -6,8 +6,10 @@ import sys
 from typing import Any
 
 from flask import current_app
+from flask_jwt_extended.config import config
 
 _JSON_ONLY = ("initiate", "resend", "verify")
+_BY_TOKEN = ("refresh", "logout")
 
 
 def exempt_json_endpoints(endpoint: str | None, _values: dict[str, Any] | None) -> None:
@@ -21,5 +23,8 @@ def exempt_json_endpoints(endpoint: str | None, _values: dict[str, Any] | None) 
     flask_wtf = sys.modules.get("flask_wtf.csrf")
     if protect is None or flask_wtf is None or endpoint is None:
         return
-    if endpoint.rpartition(".")[2] in _JSON_ONLY and isinstance(protect, flask_wtf.CSRFProtect):
+    name = endpoint.rpartition(".")[2]
+    # The cookies of tokens have the CSRF protection of Flask-JWT-Extended.
+    exempt = name in _JSON_ONLY or (name in _BY_TOKEN and config.cookie_csrf_protect)
+    if exempt and isinstance(protect, flask_wtf.CSRFProtect):
         protect.exempt(current_app.view_functions[endpoint])

@@ -134,7 +134,8 @@ def _phrase(status: int) -> str:
 
 def harden(response: Response) -> Response:
     """Keep every answer of the endpoints out of caches, and its type from being guessed."""
-    response.headers["Cache-Control"] = "no-store"
+    if request.endpoint != "otp_auth.static":  # a file is asked for again, and sent if it changed
+        response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     if g.get(_OURS) is response:
         setattr(g, _OURS, (response, response.headers.get("Retry-After")))

@@ -234,20 +234,28 @@ def dump_initiate(result: InitiateResult) -> dict[str, Any]:
     }
 
 
-def dump_verify(result: VerifyResult) -> dict[str, Any]:
-    """Return ``data`` of the answer to ``/verify``."""
+def dump_verify(result: VerifyResult, *, with_tokens: bool = True) -> dict[str, Any]:
+    """Return ``data`` of the answer to ``/verify``.
+
+    :param with_tokens: whether the tokens are told here, and not in cookies alone.
+    """
     data: dict[str, Any] = {"status": result.status}
     if result.status == "success":
-        data |= {"token": result.token, "user": result.user}
-        if result.refresh_token is not None:
-            data["refreshToken"] = result.refresh_token
+        if with_tokens:
+            data |= dump_tokens(result.token, result.refresh_token)
         if result.device_token is not None:
             data["deviceToken"] = result.device_token
-        return data
+        return data | {"user": result.user}
     data["message"] = result.message
     if result.remaining_attempts is not None:
         data["remainingAttempts"] = result.remaining_attempts
     return data
+
+
+def dump_tokens(token: str | None, refresh_token: str | None) -> dict[str, str]:
+    """Return the members of an answer that hold tokens, those that there are."""
+    members = {"token": token, "refreshToken": refresh_token}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def write_json(value: Any) -> str:

@@ -16,7 +16,8 @@ from ..exceptions import AuthenticationFailed
 from ..redaction import describe
 from ..signals import notify
 from ..state import AppState
-from . import schemas
+from ..types import AuthResult
+from . import schemas, token_views
 from .body import read_body
 from .client_limits import limited, require_limiter
 from .csrf import exempt_json_endpoints
@@ -29,9 +30,11 @@ from .errors import (
     restore_retry_after,
 )
 from .language import preferred_language
+from .token_views import set_cookies
 
 _log = logging.getLogger("flask_otp_auth")
 
+_PACKAGE = __name__.partition(".")[0]
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
 
 
@@ -40,8 +43,17 @@ def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
 
     :param limiter: has the limits of clients attached, or ``None`` if they are off.
     """
-    blueprint = Blueprint("otp_auth", __name__, url_prefix=state.settings.url_prefix)
+    blueprint = Blueprint(
+        "otp_auth",
+        _PACKAGE,
+        url_prefix=state.settings.url_prefix,
+        # A path of its own, which an app at the same prefix does not have.
+        static_folder="static/otp_auth",
+        static_url_path="/static/otp_auth",
+        template_folder="templates",
+    )
     blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
+    token_views.add_routes(blueprint, state)
     for path, view in (("/initiate", initiate), ("/resend", resend)):
         view_func = view if limiter is None else limited(view, limiter)
         blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])
@@ -83,8 +95,10 @@ def verify() -> Response:
     device_token = result.device_token
     if tokens.uses_cookies():
         result = replace(result, device_token=None)
+    own_tokens = state.handlers.makes_own_tokens
     try:
-        response = json_answer(_STATUS[result.status], {"data": schemas.dump_verify(result)})
+        data = schemas.dump_verify(result, with_tokens=own_tokens or not tokens.only_cookies())
+        response = json_answer(_STATUS[result.status], {"data": data})
     except (TypeError, ValueError, RecursionError) as error:
         failure = AuthenticationFailed()
         _log.error("the user has no JSON form [error %s]: %s", failure.id, describe(error))
@@ -95,8 +109,8 @@ def verify() -> Response:
             error=error,
         )
         raise failure from None
-    if result.token is not None and not state.handlers.makes_own_tokens and tokens.uses_cookies():
-        tokens.set_cookies(response, result.token, result.refresh_token)
+    if not own_tokens:
+        set_cookies(response, AuthResult(result.user, result.token, result.refresh_token))
     if device_token is not None and tokens.uses_cookies():
         set_device_cookie(response, device_token, state)
     return response

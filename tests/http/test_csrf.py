@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -72,3 +73,32 @@ def test_another_extension_of_that_name_is_left_alone(make_world: MakeWorld) -> 
     world = make_world()
     world.app.extensions["csrf"] = object()
     world.initiate()
+
+
+def test_people_stay_signed_in_and_sign_out(mongo_uri: str) -> None:
+    host = Host(mongo_uri, csrf_first=True, OTP_AUTH_REFRESH_TOKEN=True)
+    with threaded(host.app) as site, contextlib.closing(host.mongo.cx):
+        data = site.verify(site.initiate(), host.codes[-1]).json["data"]
+        for path, status in (("refresh", 200), ("logout", 204)):
+            bearer = {"Authorization": f"Bearer {data['refreshToken']}"}
+            answer = site.send("POST", f"/otp/{path}", headers=bearer)
+            assert answer.status == status, answer.text
+
+
+@pytest.mark.filterwarnings("ignore:JWT_COOKIE_CSRF_PROTECT is False")
+@pytest.mark.parametrize("path", ["refresh", "logout"])
+def test_cookies_without_csrf_tokens_of_their_own_keep_the_protection_of_the_host(
+    mongo_uri: str, path: str
+) -> None:
+    host = Host(
+        mongo_uri,
+        csrf_first=True,
+        OTP_AUTH_REFRESH_TOKEN=True,
+        JWT_TOKEN_LOCATION=["cookies"],
+        JWT_COOKIE_CSRF_PROTECT=False,
+    )
+    with threaded(host.app) as site, contextlib.closing(host.mongo.cx):
+        answer = site.verify(site.initiate(), host.codes[-1])
+        cookies = [header.partition(";")[0] for header in answer.headers.get_all("Set-Cookie")]
+        sent = {"Cookie": "; ".join(cookies)}
+        assert site.send("POST", f"/otp/{path}", headers=sent).status == 400

@@ -286,8 +286,6 @@ class TestVerify:
         [
             None,
             {},
-            {"user": {}},
-            {"user": {}, "token": None},
             {"user": {}, "token": ""},
             {"user": {}, "token": b"bytes"},
             {"user": {1, ...}, "token": "t"},
@@ -313,6 +311,18 @@ class TestVerify:
         )
         assert id_ in caplog.text
         assert site.verify(session_id, world.code).status == 400
+
+    @pytest.mark.parametrize("answer", [{"user": {"id": 7}}, {"user": {"id": 7}, "token": None}])
+    def test_host_that_keeps_logins_itself_needs_no_token(
+        self, world: World, site: Site, answer: dict[str, Any]
+    ) -> None:
+        @world.otp.verify_success_handler
+        def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:
+            return answer
+
+        verified = site.verify(site.initiate(), world.code)
+
+        assert_data(verified, 200, {"status": "success", "user": {"id": 7}})
 
     @pytest.mark.parametrize("user", [{}, {"name": "no id"}, ..., "text", {"id": ""}], ids=repr)
     def test_user_without_an_id_gets_no_token(

@@ -1,0 +1,625 @@
+"""Life after the login over real HTTP: refresh, logout, and what a protected view takes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.cookies import SimpleCookie
+from typing import Any
+
+import pytest
+import time_machine
+from conftest import NOW, MakeWorld, World
+from flask import Flask
+from flask_jwt_extended import (
+    JWTManager,
+    create_access_token,
+    create_refresh_token,
+    decode_token,
+    jwt_required,
+)
+from pymongo.monitoring import CommandListener
+from servers import Answer, Site, threaded
+
+from flask_otp_auth.testing.mongod import LocalMongod
+
+DAY = 86400
+COOKIES = {"access_token_cookie", "csrf_access_token", "refresh_token_cookie", "csrf_refresh_token"}
+
+
+def protect(app: Flask) -> None:
+    """Give *app* a view for anybody who is signed in, and one for who has just signed in."""
+
+    @app.route("/me", methods=["GET", "POST"])
+    @jwt_required()
+    def me() -> str:
+        return "welcome"
+
+    @app.get("/bank")
+    @jwt_required(fresh=True)
+    def bank() -> str:
+        return "welcome"
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """A clock that stands at NOW until a test moves it; the server deletes nothing by itself."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    world = make_world(REFRESH_TOKEN=True)
+    protect(world.app)
+    return world
+
+
+@pytest.fixture
+def site(world: World) -> Iterator[Site]:
+    with threaded(world.app) as site:
+        yield site
+
+
+def sign_in(world: World, site: Site) -> tuple[str, str]:
+    """Sign in and return the access and the refresh token."""
+    data = site.verify(site.initiate(), world.code).json["data"]
+    return data["token"], data["refreshToken"]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def refresh(site: Site, token: str) -> Answer:
+    return site.send("POST", "/otp/refresh", headers=bearer(token))
+
+
+def refreshed(site: Site, token: str) -> tuple[str, str]:
+    answer = refresh(site, token)
+    assert answer.status == 200, answer.text
+    assert answer.json["data"].keys() == {"token", "refreshToken"}
+    return answer.json["data"]["token"], answer.json["data"]["refreshToken"]
+
+
+def logout(site: Site, token: str) -> Answer:
+    return site.send("POST", "/otp/logout", headers=bearer(token))
+
+
+def me(site: Site, token: str, path: str = "/me") -> int:
+    return site.send("GET", path, headers=bearer(token)).status
+
+
+def claims_of(world: World, token: str) -> dict[str, Any]:
+    with world.app.app_context():
+        return dict(decode_token(token, allow_expired=True))
+
+
+def assert_invalid(answer: Answer) -> None:
+    """Check that a refresh was refused, to the letter, and that no token came with it."""
+    body = answer.json
+    assert str(uuid.UUID(body["error"].pop("id")))
+    assert answer.status == 401
+    assert body == {
+        "status": 401,
+        "error": {
+            "title": "Unauthorized",
+            "detail": "The refresh token is not valid",
+            "code": "invalidRefreshToken",
+        },
+    }
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in answer.headers
+
+
+class TestRefresh:
+    def test_client_gets_new_tokens_that_work(self, world: World, site: Site) -> None:
+        access, refresh_token = sign_in(world, site)
+
+        answer = refresh(site, refresh_token)
+
+        assert answer.status == 200
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Type"] == "application/json"
+        new = answer.json["data"]
+        assert new["token"] != access
+        assert new["refreshToken"] != refresh_token
+        assert me(site, new["token"]) == 200
+        assert me(site, access) == 200  # it ends by its own time
+        refreshed(site, new["refreshToken"])
+
+    def test_new_tokens_say_how_and_when_the_user_signed_in_and_are_not_fresh(
+        self, world: World, site: Site, clock: time_machine.Traveller
+    ) -> None:
+        access, token = sign_in(world, site)
+        before = claims_of(world, access)
+        for _ in range(3):
+            clock.shift(600)
+            access, token = refreshed(site, token)
+            for new, type_ in ((access, "access"), (token, "refresh")):
+                claims = claims_of(world, new)
+                kept = ("sub", "amr", "auth_time", "otp_family")
+                assert {name: claims[name] for name in kept} == {n: before[n] for n in kept}
+                assert (claims["type"], claims["fresh"]) == (type_, False)
+        assert before["auth_time"] == int(NOW.timestamp())
+
+    def test_step_up_view_asks_who_only_refreshed_to_sign_in_again(
+        self, world: World, site: Site
+    ) -> None:
+        access, token = sign_in(world, site)
+        assert me(site, access, "/bank") == 200
+        access, _ = refreshed(site, token)
+        assert me(site, access, "/bank") == 401
+
+    def test_token_that_is_used_twice_ends_the_login_of_thief_and_owner(
+        self, world: World, site: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        access, token = sign_in(world, site)
+        newer_access, newer = refreshed(site, token)
+
+        assert_invalid(refresh(site, token))
+
+        assert_invalid(refresh(site, newer))
+        assert me(site, access) == 401
+        assert me(site, newer_access) == 401
+        warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+        family = claims_of(world, token)["otp_family"]
+        assert warnings == [f"refresh token used twice, login ended: family={family[:8]}..."]
+        assert family not in caplog.text
+
+    def test_logins_of_other_devices_go_on(self, world: World, site: Site) -> None:
+        _, stolen = sign_in(world, site)
+        access, token = sign_in(world, site)
+        refreshed(site, stolen)
+        assert_invalid(refresh(site, stolen))
+
+        assert me(site, access) == 200
+        refreshed(site, token)
+
+    @pytest.mark.parametrize(
+        ("waits", "last", "works"),
+        [
+            ([], 14 * DAY - 1, True),
+            ([], 14 * DAY, False),
+            ([10 * DAY], 14 * DAY - 1, True),
+            ([10 * DAY], 14 * DAY, False),
+            ([10 * DAY, 10 * DAY], 10 * DAY - 1, True),
+            ([10 * DAY, 10 * DAY], 10 * DAY, False),
+        ],
+    )
+    def test_login_ends_two_weeks_after_its_last_use_or_thirty_days_after_its_code(
+        self,
+        world: World,
+        site: Site,
+        clock: time_machine.Traveller,
+        waits: list[int],
+        last: int,
+        works: bool,
+    ) -> None:
+        _, token = sign_in(world, site)
+        for seconds in waits:
+            clock.shift(seconds)
+            _, token = refreshed(site, token)
+        clock.shift(last)
+        if works:
+            refreshed(site, token)
+        else:
+            assert_invalid(refresh(site, token))
+
+    @pytest.mark.filterwarnings("ignore:JWT_ACCESS_TOKEN_EXPIRES is False")
+    def test_no_token_outlives_the_login(
+        self, make_world: MakeWorld, clock: time_machine.Traveller
+    ) -> None:
+        world = make_world(
+            REFRESH_TOKEN=True,
+            REFRESH_LIFETIME=1000,
+            config={"JWT_ACCESS_TOKEN_EXPIRES": False, "JWT_REFRESH_TOKEN_EXPIRES": False},
+        )
+        with threaded(world.app) as site:
+            tokens = list(sign_in(world, site))
+            clock.shift(999)
+            tokens += refreshed(site, tokens[1])
+        ends = int(NOW.timestamp()) + 1000
+        assert {claims_of(world, token)["exp"] for token in tokens} == {ends}
+
+    def test_shorter_lifetimes_of_the_host_are_kept(
+        self, make_world: MakeWorld, clock: time_machine.Traveller
+    ) -> None:
+        config = {"JWT_ACCESS_TOKEN_EXPIRES": 60, "JWT_REFRESH_TOKEN_EXPIRES": timedelta(hours=1)}
+        world = make_world(REFRESH_TOKEN=True, config=config)
+        with threaded(world.app) as site:
+            tokens = sign_in(world, site)
+            assert [claims_of(world, t)["exp"] - int(NOW.timestamp()) for t in tokens] == [60, 3600]
+            clock.shift(3600)
+            assert_invalid(refresh(site, tokens[1]))
+
+    def test_shorter_options_count_for_logins_that_are_there_already(
+        self, make_world: MakeWorld, clock: time_machine.Traveller
+    ) -> None:
+        worlds = [make_world(REFRESH_TOKEN=True), make_world(REFRESH_TOKEN=True, REFRESH_IDLE=60)]
+        with threaded(worlds[0].app) as before, threaded(worlds[1].app) as after:
+            _, token = sign_in(worlds[0], before)
+            clock.shift(60)
+            assert_invalid(refresh(after, token))
+
+    @pytest.mark.parametrize(
+        "header",
+        [None, "", "Bearer", "Bearer ", "Basic dTpw", "Bearer x", "Bearer a.b.c", "Bearer é",
+         "Bearer a b", "Bearer ..", "Bearer eyJhbGciOiJub25lIn0.e30.", ", ,"],
+    )  # fmt: skip
+    def test_rubbish_is_refused(self, site: Site, header: str | None) -> None:
+        headers = {} if header is None else {"Authorization": header.encode().decode("latin-1")}
+        assert_invalid(site.send("POST", "/otp/refresh", headers=headers))
+
+    def test_only_a_refresh_token_of_this_app_refreshes(
+        self, world: World, make_world: MakeWorld, site: Site
+    ) -> None:
+        access, token = sign_in(world, site)
+        family = claims_of(world, token)["otp_family"]
+        forger = make_world(config={"JWT_SECRET_KEY": "another key of at least 32 bytes"})
+        with forger.app.app_context():
+            forged = create_refresh_token("user", additional_claims={"otp_family": family})
+        with world.app.app_context():
+            foreign = create_refresh_token("user")
+            odd = create_refresh_token("user", additional_claims={"otp_family": {"$ne": 1}})
+
+            bare = create_refresh_token("user", additional_claims={"otp_family": family})
+
+        for other in (access, forged, foreign, odd, bare):
+            assert_invalid(refresh(site, other))
+        refreshed(site, token)  # none of them ended the login
+
+    def test_there_is_no_refresh_without_the_option(self, make_world: MakeWorld) -> None:
+        with threaded(make_world().app) as site:
+            assert site.send("POST", "/otp/refresh").status == 404
+
+    def test_claims_and_lookups_of_the_host_are_asked_again(self, world: World, site: Site) -> None:
+        users = {"7": {"id": "7", "role": "admin"}}
+        world.users["+46701234567"] = users["7"]
+        manager = world.app.extensions["flask-jwt-extended"]
+        manager.user_identity_loader(lambda user: user["id"])
+        manager.user_lookup_loader(lambda header, claims: users.get(claims["sub"]))
+        manager.additional_claims_loader(lambda user: {"role": user["role"], "amr": ["pwd"]})
+        _, token = sign_in(world, site)
+
+        users["7"]["role"] = "guest"
+        access, token = refreshed(site, token)
+        claims = claims_of(world, access)
+        assert (claims["role"], claims["amr"], claims["sub"]) == ("guest", ["otp", "sms"], "7")
+
+        del users["7"]
+        assert_invalid(refresh(site, token))
+
+    def test_loader_of_the_host_that_fails_costs_nobody_the_login(
+        self, world: World, site: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        _, token = sign_in(world, site)
+        manager = world.app.extensions["flask-jwt-extended"]
+        manager.additional_claims_loader(lambda identity: {}["the reason"])
+        answer = refresh(site, token)
+        assert answer.status == 500
+        assert "the reason" not in answer.text
+        assert answer.json["error"]["id"] in caplog.text
+
+        manager.additional_claims_loader(lambda identity: {})
+        refreshed(site, token)
+
+    def test_token_is_in_no_log(
+        self, world: World, site: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("DEBUG", "flask_otp_auth")
+        access, token = sign_in(world, site)
+        newer, next_token = refreshed(site, token)
+        refresh(site, token)
+        logout(site, newer)
+        for secret in (access, token, newer, next_token):
+            assert secret not in caplog.text
+            assert claims_of(world, secret)["otp_family"] not in caplog.text
+
+    def test_clean_refresh_is_one_command_of_the_database(self, make_world: MakeWorld) -> None:
+        commands: list[str] = []
+
+        class Listener(CommandListener):
+            def started(self, event: Any) -> None:
+                commands.append(event.command_name)
+
+            def succeeded(self, event: Any) -> None: ...
+            def failed(self, event: Any) -> None: ...
+
+        world = make_world(REFRESH_TOKEN=True, listeners=[Listener()])
+        with threaded(world.app) as site:
+            _, token = sign_in(world, site)
+            del commands[:]
+            refreshed(site, token)
+        assert commands == ["findAndModify"]
+
+
+class TestLogout:
+    @pytest.mark.parametrize("which", [0, 1], ids=["access", "refresh"])
+    def test_no_token_of_the_login_works_any_more(
+        self, world: World, site: Site, which: int
+    ) -> None:
+        old_access, token = sign_in(world, site)
+        tokens = refreshed(site, token)
+
+        answer = logout(site, tokens[which])
+
+        assert (answer.status, answer.body) == (204, b"")
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert me(site, old_access) == 401
+        assert me(site, tokens[0]) == 401
+        assert_invalid(refresh(site, tokens[1]))
+
+    def test_other_logins_of_the_same_person_go_on(self, world: World, site: Site) -> None:
+        access, _ = sign_in(world, site)
+        other, other_token = sign_in(world, site)
+        logout(site, access)
+        assert me(site, other) == 200
+        refreshed(site, other_token)
+
+    def test_access_token_without_refresh_tokens_is_refused_too(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world()
+        protect(world.app)
+        with threaded(world.app) as site:
+            tokens = [site.verify(site.initiate(), world.code).json["data"]["token"] for _ in "ab"]
+            assert logout(site, tokens[0]).status == 204
+            assert [me(site, token) for token in tokens] == [401, 200]
+            assert logout(site, tokens[0]).status == 204
+
+    @pytest.mark.filterwarnings("ignore:JWT_ACCESS_TOKEN_EXPIRES is False")
+    def test_token_that_never_ends_by_itself_stays_refused(self, make_world: MakeWorld) -> None:
+        world = make_world(config={"JWT_ACCESS_TOKEN_EXPIRES": False})
+        protect(world.app)
+        with threaded(world.app) as site:
+            token = site.verify(site.initiate(), world.code).json["data"]["token"]
+            logout(site, token)
+            assert me(site, token) == 401
+
+    def test_expired_access_token_still_ends_the_login(
+        self, world: World, site: Site, clock: time_machine.Traveller
+    ) -> None:
+        access, token = sign_in(world, site)
+        clock.shift(3600)
+        assert me(site, access) == 401
+        assert logout(site, access).status == 204
+        assert_invalid(refresh(site, token))
+
+    @pytest.mark.parametrize("header", [None, "Bearer x", "Bearer", "Basic dTpw", "Bearer a.b.c"])
+    def test_who_is_not_signed_in_is_logged_out(self, site: Site, header: str | None) -> None:
+        headers = {} if header is None else {"Authorization": header}
+        answer = site.send("POST", "/otp/logout", headers=headers)
+        assert answer.status == 204
+        assert "Set-Cookie" not in answer.headers
+
+    def test_forged_token_logs_nobody_out(
+        self, world: World, make_world: MakeWorld, site: Site
+    ) -> None:
+        access, _ = sign_in(world, site)
+        family = claims_of(world, access)["otp_family"]
+        forger = make_world(config={"JWT_SECRET_KEY": "another key of at least 32 bytes"})
+        with forger.app.app_context():
+            forged = create_access_token("user", additional_claims={"otp_family": family})
+        assert logout(site, forged).status == 204
+        assert me(site, access) == 200
+
+
+class TestBlocklistLoader:
+    def test_loader_of_the_host_stays_and_can_ask_for_ours(self, world: World, site: Site) -> None:
+        manager = world.app.extensions["flask-jwt-extended"]
+        banned: set[str] = set()
+
+        @manager.token_in_blocklist_loader
+        def refused(header: Any, claims: Any) -> bool:
+            return claims["jti"] in banned or world.otp.is_logged_out(claims)
+
+        access, token = sign_in(world, site)
+        assert me(site, access) == 200
+        logout(site, access)
+        assert me(site, access) == 401
+
+        access, token = sign_in(world, site)
+        banned.add(claims_of(world, token)["jti"])
+        assert_invalid(refresh(site, token))
+
+    def test_manager_that_the_host_makes_later_refuses_what_was_logged_out(
+        self, world: World, site: Site
+    ) -> None:
+        JWTManager(world.app)
+        access, _ = sign_in(world, site)
+        logout(site, access)
+        assert me(site, access) == 401
+
+    def test_apps_that_share_a_manager_each_ask_their_own_logins(
+        self, make_world: MakeWorld
+    ) -> None:
+        manager = JWTManager()
+        worlds = [make_world(COLLECTION=name, REFRESH_TOKEN=True) for name in ("one", "two")]
+        for world in worlds:
+            manager.init_app(world.app)
+            protect(world.app)
+        manager.init_app(other := Flask("without codes"))
+        protect(other)
+        other.secret_key = worlds[0].app.secret_key
+        with threaded(worlds[0].app) as first, threaded(worlds[1].app) as second:
+            access, _ = sign_in(worlds[0], first)
+            second_access, _ = sign_in(worlds[1], second)
+            logout(first, access)
+            assert (me(first, access), me(second, second_access)) == (401, 200)
+        with threaded(other) as site:
+            assert me(site, access) == 200
+
+    def test_refresh_view_of_the_host_takes_no_token_that_was_used(
+        self, world: World, site: Site
+    ) -> None:
+        @world.app.get("/mine")
+        @jwt_required(refresh=True)
+        def mine() -> str:
+            return "welcome"
+
+        _, token = sign_in(world, site)
+        _, newer = refreshed(site, token)
+        assert me(site, newer, "/mine") == 200
+        assert me(site, token, "/mine") == 401
+
+    def test_tokens_of_a_login_that_is_gone_from_the_database_are_refused(
+        self, world: World, site: Site
+    ) -> None:
+        access, token = sign_in(world, site)
+        assert world.mongo.db is not None
+        world.mongo.db["otp_sessions.families"].drop()
+        assert me(site, access) == 401
+        assert_invalid(refresh(site, token))
+
+
+@dataclass
+class Browser:
+    """Keeps cookies as a browser does, and sends the CSRF token of one of them."""
+
+    site: Site
+    jar: dict[str, str] = field(default_factory=dict)
+
+    def post(self, path: str, csrf: str | None = None, body: Any = None) -> Answer:
+        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.jar.items())}
+        if csrf is not None:
+            headers["X-CSRF-TOKEN"] = self.jar.get(csrf, csrf)
+        answer = self.site.post(path, body or {}, headers)
+        for header in answer.headers.get_all("Set-Cookie", []):
+            for name, morsel in SimpleCookie(header).items():
+                self.jar[name] = morsel.value
+                if not morsel.value:
+                    del self.jar[name]
+        return answer
+
+    def sign_in(self, world: World) -> Answer:
+        session_id = self.site.initiate()
+        body = {"sessionId": session_id, "code": world.code}
+        return self.post("/otp/verify", body=body)
+
+
+@pytest.fixture
+def cookie_world(make_world: MakeWorld) -> World:
+    world = make_world(config={"JWT_TOKEN_LOCATION": ["cookies"]}, REFRESH_TOKEN=True)
+    protect(world.app)
+    return world
+
+
+@pytest.fixture
+def browser(cookie_world: World) -> Iterator[Browser]:
+    with threaded(cookie_world.app) as site:
+        yield Browser(site)
+
+
+class TestCookies:
+    def test_tokens_are_in_cookies_alone(self, cookie_world: World, browser: Browser) -> None:
+        answer = browser.sign_in(cookie_world)
+        assert answer.json == {
+            "data": {"status": "success", "user": {"id": "user of +46701234567"}}
+        }
+        assert browser.jar.keys() == COOKIES
+
+        before = dict(browser.jar)
+        answer = browser.post("/otp/refresh", "csrf_refresh_token")
+        assert (answer.status, answer.json) == (200, {"data": {}})
+        assert browser.jar.keys() == COOKIES
+        assert all(browser.jar[name] != before[name] for name in COOKIES)
+        assert browser.post("/me", "csrf_access_token").status == 200
+
+    def test_what_came_by_cookie_is_never_answered_to_a_script(self, make_world: MakeWorld) -> None:
+        locations = {"JWT_TOKEN_LOCATION": ["headers", "cookies"]}
+        world = make_world(config=locations, REFRESH_TOKEN=True)
+        with threaded(world.app) as site:
+            browser = Browser(site)
+            data = browser.sign_in(world).json["data"]
+            assert browser.post("/otp/refresh", "csrf_refresh_token").json == {"data": {}}
+            assert_invalid(refresh(site, data["refreshToken"]))  # the cookie has used it up
+
+            data = browser.sign_in(world).json["data"]
+            answer = refresh(site, data["refreshToken"])
+            assert answer.json["data"].keys() == {"token", "refreshToken"}
+            assert "refresh_token_cookie" in str(answer.headers.get_all("Set-Cookie"))
+
+    @pytest.mark.parametrize("csrf", [None, "", "x", "é", "csrf_access_token"])
+    def test_another_site_can_neither_refresh_nor_end_a_login(
+        self, cookie_world: World, browser: Browser, csrf: str | None
+    ) -> None:
+        browser.sign_in(cookie_world)
+        sent = csrf and csrf.encode().decode("latin-1")
+        assert_invalid(browser.post("/otp/refresh", sent))
+        if csrf != "csrf_access_token":
+            answer = browser.post("/otp/logout", sent)
+            assert answer.status == 401
+            assert answer.json["error"]["code"] == "unauthorized"
+            assert "Set-Cookie" not in answer.headers
+        assert browser.post("/me", "csrf_access_token").status == 200
+        assert browser.post("/otp/refresh", "csrf_refresh_token").status == 200
+
+    @pytest.mark.parametrize("csrf", ["csrf_access_token", "csrf_refresh_token"])
+    def test_logout_clears_the_cookies_and_ends_the_login(
+        self, cookie_world: World, browser: Browser, csrf: str
+    ) -> None:
+        browser.sign_in(cookie_world)
+        before = dict(browser.jar)
+
+        assert browser.post("/otp/logout", csrf).status == 204
+
+        assert browser.jar == {}
+        browser.jar = before  # as a thief has them
+        assert browser.post("/me", "csrf_access_token").status == 401
+        assert_invalid(browser.post("/otp/refresh", "csrf_refresh_token"))
+
+    def test_logout_of_a_second_tab_is_no_error(
+        self, cookie_world: World, browser: Browser
+    ) -> None:
+        browser.sign_in(cookie_world)
+        browser.post("/otp/logout", "csrf_access_token")
+        assert browser.post("/otp/logout").status == 204
+
+    def test_other_site_cannot_take_cookies_away_that_it_cannot_send(
+        self, cookie_world: World, browser: Browser
+    ) -> None:
+        # SameSite keeps the cookies back, and a browser would still obey a Set-Cookie.
+        answer = browser.post("/otp/logout")
+        assert (answer.status, answer.headers.get_all("Set-Cookie")) == (204, None)
+
+    def test_cookies_that_nobody_can_read_any_more_are_cleared(
+        self, cookie_world: World, browser: Browser
+    ) -> None:
+        browser.sign_in(cookie_world)
+        cookie_world.app.config["JWT_SECRET_KEY"] = "a new key of at least 32 bytes, yes"
+        assert browser.post("/otp/logout", "csrf_access_token").status == 204
+        assert browser.jar == {}
+
+    def test_login_whose_access_token_has_expired_can_still_be_logged_out(
+        self, cookie_world: World, browser: Browser, clock: time_machine.Traveller
+    ) -> None:
+        browser.sign_in(cookie_world)
+        before = dict(browser.jar)
+        clock.shift(3600)
+        assert browser.post("/otp/logout", "csrf_access_token").status == 204
+        browser.jar = before
+        assert_invalid(browser.post("/otp/refresh", "csrf_refresh_token"))
+
+
+def test_database_that_is_away_is_a_503_everywhere_and_nobody_gets_in(
+    make_world: MakeWorld, tmp_path: Any
+) -> None:
+    with LocalMongod(tmp_path / "db") as mongod:
+        config = {"MONGO_URI": mongod.uri("otp")}
+        world = make_world(config=config, DB_TIMEOUT=0.5, REFRESH_TOKEN=True)
+        protect(world.app)
+        with threaded(world.app) as site:
+            access, token = sign_in(world, site)
+            mongod.stop()
+            for answer in (refresh(site, token), logout(site, access)):
+                assert answer.status == 503
+                assert answer.json["error"]["code"] == "serviceUnavailable"
+                assert int(answer.headers["Retry-After"]) > 0
+            answer = site.send("GET", "/me", headers=bearer(access))
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) > 0
