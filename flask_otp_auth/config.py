@@ -112,6 +112,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("DEFAULT_REGION", None, "None or an ISO 3166-1 country code such as 'SE'", read.region),
     Option("REFRESH_TOKEN", False, "True or False", read.flag),
     Option("OPENAPI", False, "True or False", read.flag),
+    Option("LOGIN_PAGE", False, "True or False", read.flag),
+    Option("LOGIN_REDIRECT", "/", "a path of the same site such as '/'", read.site_path),
     Option(
         "REFRESH_LIFETIME",
         30 * DAY,
@@ -167,6 +169,8 @@ class Settings:
     default_region: str | None
     refresh_token: bool
     openapi: bool
+    login_page: bool
+    login_redirect: str
     refresh_lifetime: int
     refresh_idle: int
     db_timeout: float

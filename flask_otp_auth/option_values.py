@@ -9,6 +9,7 @@ from typing import Any
 
 from limits import RateLimitItem, parse_many
 
+from .login.paths import is_site_path
 from .types import Method
 
 METHODS: tuple[Method, ...] = ("sms", "email")
@@ -77,6 +78,15 @@ def url_prefix(value: Any) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
         raise NotAllowedError(f"is {value!r}")
     return value.rstrip("/")
+
+
+def site_path(value: Any) -> str:
+    """Read a path that a browser may be led to, which stays on the same site."""
+    if not isinstance(value, str):
+        raise NotAllowedError(f"is a {type(value).__name__}")
+    if not is_site_path(value):
+        raise NotAllowedError(f"is {value!r}")
+    return value
 
 
 def methods(value: Any) -> tuple[Method, ...]:

@@ -10,18 +10,28 @@ then open the page it names, or follow README.md with curl. Codes are printed to
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, render_template
-from flask_jwt_extended import get_jwt_identity, jwt_required
+from flask_jwt_extended import get_jwt, get_jwt_identity, jwt_required, verify_jwt_in_request
+from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_pymongo import PyMongo
+from jwt import PyJWTError
 
-from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth import FlaskOtpAuth, SecurityWarning
 
 from .prepare import USERS, find_or_add_user, prepare, users_of
 
+CONFIG = {
+    "OTP_AUTH_LOGIN_PAGE": True,
+    "OTP_AUTH_REFRESH_TOKEN": True,
+    # Cookies for the pages, and the header for curl.
+    "JWT_TOKEN_LOCATION": ["headers", "cookies"],
+    "JWT_COOKIE_SAMESITE": "Lax",
+}
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -39,6 +49,7 @@ def create_app(
     """
     instance = instance_path or Path(__file__).with_name("instance")
     app = Flask(__name__, instance_path=str(instance.resolve()))
+    app.config.from_mapping(CONFIG)
     app.config.from_prefixed_env()
     app.config.from_mapping(config)
     prepare(app)
@@ -46,7 +57,10 @@ def create_app(
     mongo = PyMongo(app)
     users = users_of(mongo)
     otp = FlaskOtpAuth()
-    otp.init_app(app, mongo=mongo)
+    with warnings.catch_warnings():
+        # The demo has no HTTPS; an application that has sets it.
+        warnings.filterwarnings("ignore", "JWT_COOKIE_SECURE", SecurityWarning)
+        otp.init_app(app, mongo=mongo)
 
     @otp.send_code_handler
     def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
@@ -67,7 +81,9 @@ def create_app(
 
     @app.get("/")
     def index() -> str:
-        return render_template("index.html", users=USERS)
+        token = valid_token()
+        user = users.find_one({"_id": token["sub"]}) if token else None
+        return render_template("index.html", user=user, token=token, users=USERS)
 
     @app.after_request
     def harden(response: Response) -> Response:
@@ -77,6 +93,15 @@ def create_app(
         return response
 
     return app
+
+
+def valid_token() -> dict[str, Any]:
+    """Return the claims of the access token of the request; one that has expired has none."""
+    try:
+        verify_jwt_in_request(optional=True)
+        return get_jwt()
+    except (JWTExtendedException, PyJWTError):
+        return {}
 
 
 def print_boxed(*lines: str) -> None:

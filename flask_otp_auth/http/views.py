@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from .. import flow, tokens
 from ..exceptions import AuthenticationFailed
+from ..login.page import add_page
 from ..redaction import describe
 from ..signals import notify
 from ..state import AppState
@@ -54,6 +55,7 @@ def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
     )
     blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
     token_views.add_routes(blueprint, state)
+    add_page(app, blueprint, state)
     for path, view in (("/initiate", initiate), ("/resend", resend)):
         view_func = view if limiter is None else limited(view, limiter)
         blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])

@@ -1,0 +1,99 @@
+"""``GET /login``: the page that signs a person in, with its strict security headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, render_template, request, url_for
+from markupsafe import Markup, escape
+
+from .. import tokens
+from ..config import Settings
+from ..exceptions import ConfigurationError
+from ..http.language import preferred_language
+from ..http.schemas import write_json
+from ..sending.texts import DEFAULT_LANGUAGE
+from ..state import AppState
+from .paths import is_site_path
+from .texts import TEXTS
+
+_HEADERS = {
+    # Nothing but the files of this site; no inline script or style, no frame around the page.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def add_page(app: Flask, blueprint: Blueprint, state: AppState) -> None:
+    """Put ``/login`` on the blueprint if the app wants it.
+
+    :raises ConfigurationError: the tokens would not be in cookies, where a page needs them.
+    """
+    if not state.settings.login_page:
+        return
+    if not tokens.has_cookies(app.config):
+        raise ConfigurationError(
+            "JWT_TOKEN_LOCATION",
+            "has no 'cookies', which OTP_AUTH_LOGIN_PAGE signs people in with: "
+            "set it to ['cookies'], or to ['headers', 'cookies']",
+        )
+    blueprint.add_url_rule("/login", view_func=login, methods=["GET"])
+
+
+def login() -> Response:
+    """Answer ``GET /login``."""
+    state: AppState = current_app.extensions["otp_auth"]
+    language = _language()
+    texts = TEXTS[language]
+    body = render_template(
+        "otp_auth/login.html",
+        language=language,
+        texts=texts,
+        methods=state.settings.methods,
+        code_length=state.settings.code_length,
+        page=_for_script(state.settings, language, texts),
+    )
+    response = current_app.response_class(body, mimetype="text/html")
+    response.headers.update(_HEADERS)
+    response.vary.add("Accept-Language")
+    return response
+
+
+def _for_script(settings: Settings, language: str, texts: dict[str, str]) -> Markup:
+    """Return what the script has to know, as the JSON of an attribute."""
+    page: dict[str, Any] = {
+        # The page's own folder, under whatever prefix a proxy has put the app.
+        "baseUrl": url_for("otp_auth.login").removesuffix("/login"),
+        "next": _next_path(settings),
+        "language": language,
+        "codeLength": settings.code_length,
+        "resends": settings.max_resends,
+        "wait": _wait_between_sends(settings),
+        "texts": texts if settings.send_to_unknown else {**texts, "sent": texts["maybe_sent"]},
+    }
+    return escape(write_json(page))
+
+
+def _next_path(settings: Settings) -> str:
+    """Return where a success leads to: ``next`` of the query if it stays on this site."""
+    wanted = request.args.get("next")
+    page = url_for("otp_auth.login")
+    if wanted is None or not is_site_path(wanted) or wanted.partition("?")[0] == page:
+        return settings.login_redirect
+    return wanted
+
+
+def _wait_between_sends(settings: Settings) -> int:
+    """Return the seconds from one code to the next that the limits of an identifier ask for."""
+    return max(
+        (rule.get_expiry() for rule in settings.identifier_limits if rule.amount == 1), default=0
+    )
+
+
+def _language() -> str:
+    """Return the language of the person who asks, if the page speaks it."""
+    language = (preferred_language() or "").partition("-")[0].lower()
+    return language if language in TEXTS else DEFAULT_LANGUAGE

@@ -1,0 +1,43 @@
+// @ts-check
+/** Buttons that wait. */
+
+/**
+ * A button that can be held back for some seconds, and counts them.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {() => void} [onFree]
+ */
+export function holdable(button, onFree) {
+  const label = button.textContent ?? "";
+  let until = 0;
+  /** @type {number | undefined} */
+  let timer;
+  const tick = () => {
+    const left = Math.ceil((until - Date.now()) / 1000);
+    if (left > 0) {
+      const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+      button.textContent = `${label} (${clock})`;
+      timer = setTimeout(tick, 250);
+    } else {
+      free();
+      onFree?.();
+    }
+  };
+  const free = () => {
+    clearTimeout(timer);
+    until = 0;
+    button.textContent = label;
+    button.removeAttribute("aria-disabled");
+  };
+  /** @param {number} time in milliseconds since 1970 */
+  const hold = (time) => {
+    free();
+    until = time;
+    if (time > Date.now()) {
+      // Not "disabled", which would take the focus away from whoever waits on it.
+      button.setAttribute("aria-disabled", "true");
+      tick();
+    }
+  };
+  return { hold, free, isHeld: () => until > Date.now() };
+}
