@@ -129,4 +129,6 @@ print(*describe(app)["paths"])
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
-    assert run.stdout.split() == ["/otp/initiate", "/otp/verify", "/otp/resend"], run.stderr
+    assert run.stdout.split() == [
+        f"/otp/{name}" for name in ("initiate", "verify", "resend", "logout")
+    ], run.stderr
