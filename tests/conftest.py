@@ -101,6 +101,10 @@ class World:
         """A code of the right form that was not sent last."""
         return f"{(int(self.code) + 1) % 10 ** len(self.code):0{len(self.code)}d}"
 
+    def wait_for_indexes(self) -> None:
+        """Wait until the indexes are there, which a slow machine makes beside the requests."""
+        assert self.app.extensions["otp_auth"].indexes._done.wait(30)
+
 
 MakeWorld = Callable[..., World]
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from conftest import with_database
-from local_mongod import free_port
 from pymongo import MongoClient
 from pymongo.database import Database
 from servers import Answer, Site, gunicorn, post_bytes, send_together
@@ -25,6 +24,7 @@ from servers import Answer, Site, gunicorn, post_bytes, send_together
 from flask_otp_auth.codes import derive_key
 from flask_otp_auth.store.account import AccountRules
 from flask_otp_auth.store.accounts import AccountStore
+from flask_otp_auth.testing.mongod import free_port
 
 pytestmark = [
     pytest.mark.races,
