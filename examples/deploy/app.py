@@ -21,6 +21,7 @@ from flask_otp_auth.delivery import Delivery
 def create_app() -> Flask:
     """Build the application of one machine."""
     app = Flask(__name__)
+    app.config["PREFERRED_URL_SCHEME"] = "https"
     app.config["OTP_AUTH_METHODS"] = ["email"]
     app.config["OTP_AUTH_APP_NAME"] = "Example"
     app.config.from_prefixed_env()

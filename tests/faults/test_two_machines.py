@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from redis_server import SERVER, Redis
 from replica_set import ReplicaSet
 from servers import HOST
-from two_machines import NGINX, OPENSSL, Deployment, deployment
+from two_machines import DEPLOY, NGINX, OPENSSL, Deployment, deployment
 
 pytestmark = [
     pytest.mark.slow,
@@ -125,6 +126,19 @@ def test_plain_http_is_sent_to_https_before_anything_is_read(machines: Deploymen
         308,
         "https://login.example.com/otp/initiate",
     )
+
+
+def test_the_example_passes_its_own_checklist(machines: Deployment) -> None:
+    check = subprocess.run(
+        [sys.executable, "-m", "flask", "--app=app:create_app", "otp", "check"],
+        env={**machines.env},
+        cwd=DEPLOY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "0 warnings, 0 failed" in check.stdout, check.stdout + check.stderr
+    assert check.returncode == 0
 
 
 def test_people_sign_in_on_the_machine_that_is_left(machines: Deployment, client: str) -> None:

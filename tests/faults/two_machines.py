@@ -71,6 +71,7 @@ class Deployment:
     trust: ssl.SSLContext
     mails: Mails
     logs: Mapping[str, Path]
+    env: Mapping[str, str]
     machines: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def ask(
@@ -135,14 +136,8 @@ def deployment(
     certificate = _certificate(folder)
     with contextlib.ExitStack() as stack:
         mails = stack.enter_context(mail_server())
-        running = Deployment(
-            https=https,
-            http=plain,
-            trust=ssl.create_default_context(cafile=certificate),
-            mails=mails,
-            logs={name: folder / f"{name}.log" for name in MACHINES},
-        )
         env = {
+            **os.environ,
             "FLASK_SECRET_KEY": "the same on both of the machines",
             "FLASK_MONGO_URI": mongo_uri,
             "FLASK_RATELIMIT_STORAGE_URI": redis_uri,
@@ -152,10 +147,18 @@ def deployment(
             "PYTHONPATH": python_path(),
             **{f"FLASK_{name}": value for name, value in options.items()},
         }
+        running = Deployment(
+            https=https,
+            http=plain,
+            trust=ssl.create_default_context(cafile=certificate),
+            mails=mails,
+            logs={name: folder / f"{name}.log" for name in MACHINES},
+            env=env,
+        )
         for name, port in ports.items():
             machine = process(
                 [sys.executable, "-m", "gunicorn", "--no-control-socket"],
-                env={**os.environ, **env, "BIND": f"{HOST}:{port}"},
+                env={**env, "BIND": f"{HOST}:{port}"},
                 log=running.logs[name],
                 cwd=DEPLOY,
             )
