@@ -19,5 +19,8 @@ graceful_timeout = 30
 # Longer than nginx keeps an idle connection, so that it never writes into one that is closing.
 keepalive = 75
 
+# Nobody has to steer a running server through a socket.
+control_socket_disable = True
+
 # Neither bodies nor tokens are in it.
 accesslog = "-"

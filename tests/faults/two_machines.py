@@ -157,7 +157,7 @@ def deployment(
         )
         for name, port in ports.items():
             machine = process(
-                [sys.executable, "-m", "gunicorn", "--no-control-socket"],
+                [sys.executable, "-m", "gunicorn"],
                 env={**env, "BIND": f"{HOST}:{port}"},
                 log=running.logs[name],
                 cwd=DEPLOY,
