@@ -16,7 +16,7 @@ DIST_INFO = {
     "top_level.txt",
 }
 TOP_LEVEL = {"CHANGES.rst", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml"}
-STRAY = {"__pycache__", "instance", ".venv", "_build"}
+STRAY = {"__pycache__", "instance", ".venv", "_build", "node_modules", "dist", ".expo"}
 
 
 def check_wheel(wheel: Path, source: Path) -> None:

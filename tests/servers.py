@@ -236,7 +236,7 @@ def copy_demo(folder: Path) -> Path:
     shutil.copytree(
         ROOT / "examples",
         folder / "examples",
-        ignore=shutil.ignore_patterns("instance", "__pycache__"),
+        ignore=shutil.ignore_patterns("instance", "__pycache__", "node_modules"),
         dirs_exist_ok=True,
     )
     return folder / "examples" / "quickstart" / "instance"

@@ -90,8 +90,10 @@ def test_every_example_has_a_test() -> None:
         "openapi_hosts",  # in openapi/test_hosts.py
         "password_reset",
         "quickstart",
+        "react",  # in examples/test_react.py
         "roles",
         "senders",  # in test_senders.py
+        "token_api",  # with the two clients
     }
 
 
