@@ -91,6 +91,7 @@ def test_every_example_has_a_test() -> None:
         "password_reset",
         "quickstart",
         "react",  # in examples/test_react.py
+        "react_native",  # in examples/test_react_native.py
         "roles",
         "senders",  # in test_senders.py
         "token_api",  # with the two clients
