@@ -16,6 +16,7 @@ DIST_INFO = {
     "top_level.txt",
 }
 TOP_LEVEL = {"CHANGES.rst", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml"}
+TOP_LEVEL |= {"CONTRIBUTING.rst", "SECURITY.md", "noxfile.py"}
 STRAY = {"__pycache__", "instance", ".venv", "_build", "node_modules", "dist", ".expo"}
 
 

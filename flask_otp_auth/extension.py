@@ -152,7 +152,7 @@ class FlaskOtpAuth:
         :param identifier: a phone number or email address, in any accepted form.
         :param method: ``"sms"`` or ``"email"``.
         :param payload: JSON object for the handlers, at most 2 KiB.
-        :param device_token: what :attr:`VerifyResult.device_token` was at an earlier sign-in on
+        :param device_token: what ``VerifyResult.device_token`` was at an earlier sign-in on
             the same device, with ``OTP_AUTH_TRUSTED_DEVICES``; any other value is the same as none.
         :raises RequestError: what HTTP answers with an error object.
         """

@@ -1,0 +1,122 @@
+"""What the docs say of the code is so: options, tests, links and the picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from types import ModuleType
+
+import pytest
+from blinker import NamedSignal
+from pages import PAGES, ROOT
+
+import flask_otp_auth
+from flask_otp_auth import exceptions, signals
+from flask_otp_auth.config import OPTIONS
+
+LINKS = ROOT / "docs" / "external_links.txt"
+_LINK = re.compile(r"https?://[^\s`'\"<>)\]]+")
+# Addresses that lead nowhere: examples, and the reader's own machine.
+_NOWHERE = re.compile(r"https?://(127\.0\.0\.1|localhost|([\w-]+\.)?example)|https?://evil")
+
+
+def test_every_option_is_said_to_mean_something() -> None:
+    text = (ROOT / "docs" / "configuration.rst").read_text()
+    documented = re.findall(r"^\.\. otp-option:: (\w+)$", text, re.MULTILINE)
+
+    assert sorted(documented) == sorted(option.key for option in OPTIONS)
+
+
+def test_every_public_name_is_documented() -> None:
+    text = (ROOT / "docs" / "api.rst").read_text()
+    documented = set(re.findall(r"^\.\. auto\w+:: (\w+)", text, re.MULTILINE))
+    public = {name for name in vars(flask_otp_auth) if name[0].isupper()}
+    sent = {name for name, value in vars(signals).items() if isinstance(value, NamedSignal)}
+    raised = {
+        name
+        for name, value in vars(exceptions).items()
+        if isinstance(value, type) and value.__module__ == exceptions.__name__
+    }
+
+    assert len(sent) > 5
+    assert (public | sent | raised) - documented == set()
+
+
+def test_the_table_of_the_readme_has_every_option_and_its_default() -> None:
+    rows = re.findall(r"^\| `(OTP_AUTH_\w+)` \| (.*?) \|", (ROOT / "README.md").read_text(), re.M)
+    table = dict(rows)
+
+    assert sorted(table) == sorted(option.key for option in OPTIONS)
+    for option in OPTIONS:
+        if option.key == "OTP_AUTH_SECRET_KEY":
+            continue  # derived where there is none
+        default = option.default
+        wanted = re.sub(r"'", '"', repr(default)) if not isinstance(default, str) else default
+        assert table[option.key].replace("`", "").startswith(wanted), option.key
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_and_files_that_a_page_names_are_there(page) -> None:
+    text = page.read_text()
+
+    for name in re.findall(r"``((?:tests|examples|docs|\.ci)/[\w./]+)``", text):
+        assert (ROOT / name).exists() or name.endswith("/instance"), name  # made by the demo
+    for path, test in re.findall(r"``(tests/[\w/]+\.py)``:\s+``(test_\w+)``", text):
+        assert f"def {test}(" in (ROOT / path).read_text(), f"{path} has no {test}"
+    for target in re.findall(r"\]\(([^)#]+)\)", text) if page.suffix == ".md" else ():
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_the_promises_of_the_security_page_name_their_tests() -> None:
+    text = (ROOT / "docs" / "security.rst").read_text()
+
+    assert len(re.findall(r"``tests/[\w/]+\.py``:\s+``test_\w+``", text)) >= 12
+
+
+def test_external_links_are_known_in_one_place() -> None:
+    found = {
+        link.rstrip(".,;:")
+        for page in [*PAGES, ROOT / "SECURITY.md"]
+        for link in _LINK.findall(page.read_text())
+        if not _NOWHERE.match(link)
+    }
+
+    assert sorted(found) == LINKS.read_text().split()
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_picture_of_the_house_is_drawn_from_the_code_as_it_is() -> None:
+    drawing = load("draw_architecture")
+
+    assert drawing.PICTURE.read_text() == drawing.draw(drawing.floors()), (
+        "docs/architecture.svg is out of date: run python docs/draw_architecture.py"
+    )
+
+
+def test_the_flow_is_below_http_and_above_the_stores() -> None:
+    floors = load("draw_architecture").floors()
+    names = [floor.name for floor in floors]
+    uses = {floor.name: floor.uses for floor in floors}
+
+    assert names.index("http/") < names.index("flow/") < names.index("store/")
+    assert "flow/" in uses["http/"]
+    assert not uses["store/"] & {"flow/", "http/", "state.py"}
+
+
+def test_two_floors_that_import_each_other_are_refused() -> None:
+    drawing = load("draw_architecture")
+    floors = {
+        "a/": drawing.Floor("a/", [], {"b/"}),
+        "b/": drawing.Floor("b/", [], {"a/"}),
+    }
+
+    with pytest.raises(ValueError, match="a/ -> b/ -> a/"):
+        drawing.height("a/", floors)
