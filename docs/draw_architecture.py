@@ -19,7 +19,7 @@ PACKAGE = DOCS.parent / "flask_otp_auth"
 PICTURE = DOCS / "architecture.svg"
 SHARED = "used by every floor"
 
-WIDTH, MARGIN, LINE, HEAD, GAP = 860, 16, 21, 34, 26
+WIDTH, MARGIN, LINE, HEAD, GAP = 890, 16, 21, 34, 26
 LONGEST = 94  # characters of a line of text
 
 
@@ -94,8 +94,8 @@ def floors() -> list[Floor]:
     found: dict[str, Floor] = {}
     for name, tree in trees.items():
         floor = found.setdefault(floor_of(name, shared), Floor(floor_of(name, shared), [], set()))
-        room = name.rpartition(".")[2]
-        if room != "__init__":
+        room = (name.partition(".")[2] or name).replace(".", "/")
+        if not room.endswith("__init__"):
             floor.rooms.append(Room(f"{room}.py", first_line(tree)))
         floor.uses.update(floor_of(other, shared) for other in uses[name])
     for floor in found.values():
@@ -171,7 +171,7 @@ def line(y: int, name: str, says: str) -> str:
     """Return one line of a floor: the name of a room, and what lives there."""
     return (
         f'<text x="{MARGIN + 14}" y="{y}">{escape(name)}</text>'
-        f'<text x="{MARGIN + 160}" y="{y}" fill="#4a5568">{escape(says)}</text>'
+        f'<text x="{MARGIN + 190}" y="{y}" fill="#4a5568">{escape(says)}</text>'
     )
 
 

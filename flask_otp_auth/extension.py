@@ -18,6 +18,7 @@ from .handlers import Handlers
 from .http import schemas, token_views, views
 from .http.client_limits import limiter_for
 from .http.language import preferred_language
+from .login.page import add_page
 from .state import AppState, build_state
 from .store.database import database_of
 from .types import (
@@ -93,7 +94,7 @@ class FlaskOtpAuth:
             if settings.register_routes:
                 # Without rules no Limiter is made, which would look at each request of the host.
                 chosen = limiter_for(app, limiter, state) if settings.client_limits else None
-                views.register(app, state, chosen)
+                views.register(app, state, chosen, pages=[add_page])
                 if settings.openapi:
                     openapi.serve(app, settings.url_prefix)
         except ConfigurationError:

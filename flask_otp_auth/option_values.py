@@ -9,7 +9,7 @@ from typing import Any
 
 from limits import RateLimitItem, parse_many
 
-from .login.paths import is_site_path
+from .site_paths import is_site_path
 from .types import Method
 
 METHODS: tuple[Method, ...] = ("sms", "email")

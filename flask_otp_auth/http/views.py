@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +14,6 @@ from werkzeug.exceptions import HTTPException
 
 from .. import flow, tokens
 from ..exceptions import AuthenticationFailed
-from ..login.page import add_page
 from ..redaction import describe
 from ..signals import notify
 from ..state import AppState
@@ -39,10 +39,17 @@ _PACKAGE = __name__.partition(".")[0]
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
 
 
-def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
+def register(
+    app: Flask,
+    state: AppState,
+    limiter: Limiter | None,
+    *,
+    pages: Sequence[Callable[[Flask, Blueprint, AppState], None]],
+) -> None:
     """Put the endpoints on *app*, in a blueprint of its own, since Flask locks it after its use.
 
     :param limiter: has the limits of clients attached, or ``None`` if they are off.
+    :param pages: put further views on the blueprint; they stand above this floor.
     """
     blueprint = Blueprint(
         "otp_auth",
@@ -55,7 +62,8 @@ def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
     )
     blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
     token_views.add_routes(blueprint, state)
-    add_page(app, blueprint, state)
+    for add_page in pages:
+        add_page(app, blueprint, state)
     for path, view in (("/initiate", initiate), ("/resend", resend)):
         view_func = view if limiter is None else limited(view, limiter)
         blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])

@@ -13,8 +13,8 @@ from ..exceptions import ConfigurationError
 from ..http.language import preferred_language
 from ..http.schemas import write_json
 from ..sending.texts import DEFAULT_LANGUAGE
+from ..site_paths import is_site_path
 from ..state import AppState
-from .paths import is_site_path
 from .texts import TEXTS
 
 _HEADERS = {

@@ -13,8 +13,8 @@ from conftest import SECRET_KEY, MakeWorld, World
 from flask import Flask
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth
-from flask_otp_auth.login.paths import is_site_path
 from flask_otp_auth.login.texts import TEXTS
+from flask_otp_auth.site_paths import is_site_path
 
 COOKIES = {"JWT_TOKEN_LOCATION": ["cookies"]}
 
