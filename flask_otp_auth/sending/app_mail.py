@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from .messages import Message
+from .message import Message
 
 # RFC 3834: no out-of-office answers to a code.
 _HEADERS = {"Auto-Submitted": "auto-generated"}

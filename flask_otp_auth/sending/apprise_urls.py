@@ -19,7 +19,7 @@ from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, PersistentS
 from apprise.manager_plugins import NotificationManager
 
 from ..types import Method
-from .messages import Message
+from .message import Message
 from .providers import NotTakenError
 
 _STAND_IN: dict[Method, str] = {"sms": "+15555550100", "email": "someone@example.com"}

@@ -12,7 +12,7 @@ from flask import Flask
 
 from .. import identifiers
 from ..redaction import describe, redact
-from .messages import Message
+from .message import Message
 
 _log = logging.getLogger("flask_otp_auth")
 

@@ -16,7 +16,7 @@ from email.utils import formatdate, make_msgid
 
 from apprise.plugins.email import NotifyEmail
 
-from .messages import Message
+from .message import Message
 
 
 def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout: float) -> bool:

@@ -10,10 +10,10 @@ from typing import cast
 from flask import Flask, current_app
 
 from .. import identifiers
+from ..delivery.messages import render
 from ..http.language import preferred_language
 from ..sending.background import BackgroundSender
 from ..sending.current import current_session
-from ..sending.messages import render
 from ..state import AppState, without_send_limits
 from ..types import Method, Payload
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import MakeWorld
 from pages import CHROMIUM, chromium
 
-from flask_otp_auth.sending.messages import render
+from flask_otp_auth.delivery.messages import render
 from flask_otp_auth.sending.texts import LANGUAGES
 
 pytestmark = [

@@ -10,7 +10,8 @@ import time_machine
 from conftest import MakeWorld, World
 from flask import Blueprint
 
-from flask_otp_auth.sending.messages import Message, render
+from flask_otp_auth.delivery.messages import render
+from flask_otp_auth.sending.message import Message
 from flask_otp_auth.sending.texts import LANGUAGES
 from flask_otp_auth.types import Method, Payload, Session
 

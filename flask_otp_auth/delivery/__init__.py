@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Flask, current_app
 
-from .config import Settings
-from .exceptions import ConfigurationError
-from .http.language import preferred_language
-from .sending import app_mail
-from .sending.current import current_session as current_session
-from .sending.messages import Message as Message
-from .sending.messages import render
-from .sending.providers import Attempts, Provider
-from .types import Method, Payload
+from ..config import Settings
+from ..exceptions import ConfigurationError
+from ..http.language import preferred_language
+from ..sending import app_mail
+from ..sending.current import current_session as current_session
+from ..sending.message import Message as Message
+from ..sending.providers import Attempts, Provider
+from ..types import Method, Payload
+from .messages import render
 
 if TYPE_CHECKING:
-    from .extension import FlaskOtpAuth
-    from .state import AppState
+    from ..extension import FlaskOtpAuth
+    from ..state import AppState
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -105,7 +105,7 @@ class Delivery:
 
 
 def _reach_one(urls: Sequence[str], method: Method, app: Flask, timeout: float) -> None:
-    from .sending.reach import reach
+    from ..sending.reach import reach
 
     faults: list[OSError] = []
     for url in urls:
@@ -127,7 +127,7 @@ def _providers(app: Flask, settings: Settings, method: Method) -> Sequence[Provi
         providers.append(Provider(name, functools.partial(_by_extension, app, name)))
     urls = settings.sms_urls if method == "sms" else settings.email_urls
     if urls:
-        from .sending import apprise_urls
+        from ..sending import apprise_urls
 
         app_name = settings.app_name or app.name
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,34 +11,12 @@ from flask import Flask
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
 from ..config import Settings
+from ..sending.message import Message
+from ..sending.texts import DEFAULT_LANGUAGE, texts_in
 from ..types import Method, Payload, Session
-from .texts import DEFAULT_LANGUAGE, texts_in
 
 _ENVIRONMENT = "otp_auth_messages"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What goes to one person.
-
-    :param method: ``"sms"`` or ``"email"``.
-    :param recipient: the normalised identifier.
-    :param code: the code that is in it, so that a log can leave it out.
-    :param text: the whole SMS, or the plain part of an email.
-    :param subject: one line; empty for an SMS.
-    :param html: the HTML part of an email; empty for an SMS.
-    """
-
-    method: Method
-    recipient: str
-    code: str
-    text: str
-    subject: str = ""
-    html: str = ""
-
-    def __repr__(self) -> str:
-        return f"Message(method={self.method!r})"
 
 
 def render(
