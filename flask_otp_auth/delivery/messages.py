@@ -100,7 +100,7 @@ def _environment(app: Flask) -> Environment:
     environment: Environment | None = app.extensions.get(_ENVIRONMENT)
     if environment is None:
         theirs = app.jinja_env
-        ours = PackageLoader(__name__.partition(".")[0])
+        ours = PackageLoader(__package__)
         environment = theirs.overlay(
             loader=ours if theirs.loader is None else ChoiceLoader([theirs.loader, ours]),
             autoescape=lambda name: name is not None and name.endswith(".html"),

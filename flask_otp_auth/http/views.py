@@ -58,7 +58,7 @@ def register(
         # A path of its own, which an app at the same prefix does not have.
         static_folder="static/otp_auth",
         static_url_path="/static/otp_auth",
-        template_folder="templates",
+        template_folder="login/templates",
     )
     blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
     token_views.add_routes(blueprint, state)
