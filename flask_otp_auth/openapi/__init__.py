@@ -32,14 +32,14 @@ def describe(app: Flask) -> dict[str, Any]:
             "Flask-OTP-Auth has not been initialised on this app; call init_app(app) first."
         )
     description: dict[str, Any] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    _cut_members(description, state.settings)
     description["paths"] = {
         state.settings.url_prefix + path.removeprefix(_PREFIX): item
         for path, item in description["paths"].items()
         if f"otp_auth.{path.rpartition('/')[2]}" in app.view_functions
     }
-    components = description["components"]
-    _cut_members(components["schemas"], state.settings)
     _cut_schemas(description)
+    components = description["components"]
     schemes = components["securitySchemes"]
     schemes["otpRefreshCookie"]["name"] = app.config["JWT_REFRESH_COOKIE_NAME"]
     if not any(operation["post"]["security"] for operation in description["paths"].values()):
@@ -47,9 +47,14 @@ def describe(app: Flask) -> dict[str, Any]:
     return description
 
 
-def _cut_members(schemas: dict[str, Any], settings: Settings) -> None:
+def _cut_members(description: dict[str, Any], settings: Settings) -> None:
     """Take out what the options of the app keep from requests and answers."""
+    schemas = description["components"]["schemas"]
     initiate = schemas["OtpInitiateRequest"]
+    request = description["paths"][f"{_PREFIX}/initiate"]["post"]["requestBody"]
+    examples = request["content"]["application/json"]["examples"]
+    for method in examples.keys() - set(settings.methods):
+        del examples[method]
     initiate["properties"]["method"]["enum"] = list(settings.methods)
     initiate["allOf"] = [
         rule

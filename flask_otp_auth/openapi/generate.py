@@ -198,13 +198,14 @@ def _operations() -> dict[str, dict[str, Any]]:
 def _operation(
     name: str, summary: str, responses: dict[str, Any], errors: dict[int, str]
 ) -> dict[str, Any]:
-    ref = f"Otp{name.capitalize()}Request"
+    schema = f"Otp{name.capitalize()}Request"
+    content = {"schema": schema, "examples": requests.EXAMPLES[name]}
     return {
         "operationId": f"otp{name.capitalize()}",
         "summary": summary,
         "tags": ["otp"],
         "security": [],
-        "requestBody": {"required": True, "content": {_JSON: {"schema": ref}}},
+        "requestBody": {"required": True, "content": {_JSON: content}},
         "responses": {**responses, **_errors({**errors, **_WHEN})},
     }
 

@@ -53,6 +53,18 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     },
 }
 
+_SESSION = "0f6a1c3e5b7d9f00aa11bb22cc33dd44"
+
+#: Bodies that each operation takes.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "initiate": {
+        "sms": {"value": {"identifier": "+46 70 123 45 67", "method": "sms"}},
+        "email": {"value": {"identifier": "reader@example.com", "method": "email"}},
+    },
+    "verify": {"code": {"value": {"sessionId": _SESSION, "code": "123 456"}}},
+    "resend": {"session": {"value": {"sessionId": _SESSION}}},
+}
+
 
 def rules_of(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, Any]:
     """Return what the validators of *field* ask that apispec cannot read off them."""

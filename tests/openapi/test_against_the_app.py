@@ -43,12 +43,12 @@ def run_schemathesis(live: Live, folder: Path, *arguments: str) -> None:
 
 
 def test_a_client_of_the_description_meets_no_surprise(live: Live, tmp_path: Path) -> None:
-    run_schemathesis(live, tmp_path, "--phases=fuzzing", "--max-examples=60")
+    run_schemathesis(live, tmp_path, "--phases=examples,fuzzing", "--max-examples=60")
 
 
 @pytest.mark.slow
 def test_no_edge_of_the_description_is_a_surprise(live: Live, tmp_path: Path) -> None:
-    run_schemathesis(live, tmp_path, "--phases=coverage,stateful", "--max-examples=40")
+    run_schemathesis(live, tmp_path, "--phases=examples,coverage,stateful", "--max-examples=20")
 
 
 def test_a_wrong_description_would_be_noticed(live: Live, tmp_path: Path) -> None:
