@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from .. import tokens
 from ..clock import utc_now
@@ -18,6 +18,9 @@ from ..tokens import FAMILY_CLAIM, Claims, FamilyTokens
 from ..types import AuthResult, Session
 
 _log = logging.getLogger("flask_otp_auth")
+
+# JWT_DECODE_LEEWAY may let a token in for a while after its end.
+_LEEWAY_MAX = timedelta(days=1)
 
 
 def begin_login(state: AppState, user: object, session: Session, now: datetime) -> AuthResult:
@@ -75,7 +78,7 @@ def end_login(state: AppState, claims: Claims) -> None:
             _log.info("logout: family=%s", short(family_id))
         elif isinstance(token_id, str):
             expires = claims.get("exp")
-            until = None if expires is None else datetime.fromtimestamp(expires, UTC)
+            until = None if expires is None else datetime.fromtimestamp(expires, UTC) + _LEEWAY_MAX
             if until is None or now < until:
                 state.families.revoke(token_id, until, now)
             _log.info("logout: token=%s", short(token_id))

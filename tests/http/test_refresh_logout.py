@@ -381,6 +381,18 @@ class TestLogout:
             logout(site, token)
             assert me(site, token) == 401
 
+    def test_token_that_the_host_takes_after_its_end_is_refused_then_too(
+        self, make_world: MakeWorld, clock: time_machine.Traveller
+    ) -> None:
+        world = make_world(config={"JWT_DECODE_LEEWAY": 600})
+        protect(world.app)
+        with threaded(world.app) as site:
+            token = site.verify(site.initiate(), world.code).json["data"]["token"]
+            clock.shift(15 * 60 + 300)
+            assert me(site, token) == 200
+            logout(site, token)
+            assert me(site, token) == 401
+
     def test_expired_access_token_still_ends_the_login(
         self, world: World, site: Site, clock: time_machine.Traveller
     ) -> None:
