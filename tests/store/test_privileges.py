@@ -68,6 +68,15 @@ def test_user_of_the_docs_may_do_all_that_logins_need_and_nothing_else(
     with world.app.app_context():
         assert world.otp.unlock("+46701234567", "sms")
 
+    refreshing = make_world(guarded=True, config=config, REFRESH_TOKEN=True)
+    session_id = refreshing.initiate()
+    tokens = refreshing.verify(session_id, refreshing.code).json["data"]
+    bearer = {"Authorization": f"Bearer {tokens['refreshToken']}"}
+    answer = refreshing.client.post("/otp/refresh", headers=bearer)
+    assert answer.status_code == 200, answer.text
+    bearer = {"Authorization": f"Bearer {answer.json['data']['refreshToken']}"}
+    assert refreshing.client.post("/otp/logout", headers=bearer).status_code == 204
+
     # Another retention is the one thing that needs collMod.
     later = make_world(guarded=True, config=config, KEEP_SESSIONS=90000)
     later.initiate("reader@example.com", "email")
@@ -106,7 +115,7 @@ def test_user_of_the_docs_may_do_all_that_the_command_line_does(
         result = world.app.test_cli_runner().invoke(args=["otp", *arguments])
         assert result.exit_code == 0, result.output
     checked = world.app.test_cli_runner().invoke(args=["otp", "check"]).output
-    for point in ("database", "retention", "index of identifiers", "index of accounts"):
+    for point in ("database", "retention", "index of identifiers", "index of logins"):
         assert f"PASS  {point}: " in checked
 
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
