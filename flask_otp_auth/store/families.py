@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pymongo import ReturnDocument
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -122,6 +123,11 @@ class FamilyStore:
         if document is None:
             return None
         return Family(document["_id"], document.get("current"), "endedAt" in document)
+
+    @property
+    def collection(self) -> Collection[Document]:
+        """Return the collection, for the upkeep."""
+        return self._collection
 
     def create_indexes(self) -> None:
         """Make the TTL index that deletes what has expired by itself; it decides nothing."""

@@ -55,6 +55,7 @@ def make_ready(make_world: MakeWorld) -> Callable[..., World]:
             world.otp.send_code_handler(Sender().send)
         world.app.extensions["otp_auth"].sessions.create_indexes()
         world.app.extensions["otp_auth"].accounts.create_indexes()
+        world.app.extensions["otp_auth"].families.create_indexes()
         return world
 
     return make
@@ -122,7 +123,7 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
     (
         "refresh tokens",
         "warn",
-        {"REFRESH_TOKEN": True, "config": {"JWT_REFRESH_TOKEN_EXPIRES": timedelta(days=90)}},
+        {"REFRESH_TOKEN": True, "REFRESH_LIFETIME": 90 * 86_400},
     ),
     (
         "token cookies (JWT_COOKIE_SECURE)",
@@ -334,7 +335,7 @@ def test_indexes_that_are_missing_or_of_another_retention_are_found(
     make_world: MakeWorld, mongo_uri: str
 ) -> None:
     world = make_world(guarded=True)
-    indexes = {"retention", "index of identifiers", "index of accounts"}
+    indexes = {"retention", "index of identifiers", "index of accounts", "index of logins"}
     assert {statuses(world.app)[name] for name in indexes} == {"fail"}
 
     assert world.app.test_cli_runner().invoke(args=["otp", "create-indexes"]).exit_code == 0

@@ -70,31 +70,37 @@ def token_lifetimes(app: Flask, state: AppState) -> Iterator[Point]:
     """See that a stolen token ends by itself."""
     if state.handlers.makes_own_tokens:
         return
-    yield _lifetime(
-        "access tokens", app.config["JWT_ACCESS_TOKEN_EXPIRES"], _LONGEST_ACCESS, "ACCESS"
-    )
+    yield _access_tokens(app.config["JWT_ACCESS_TOKEN_EXPIRES"])
     if state.settings.refresh_token:
-        yield _lifetime(
-            "refresh tokens", app.config["JWT_REFRESH_TOKEN_EXPIRES"], _LONGEST_REFRESH, "REFRESH"
-        )
+        yield _refresh_tokens(timedelta(seconds=state.settings.refresh_lifetime))
 
 
-def _lifetime(name: str, value: object, longest: timedelta, kind: str) -> Point:
-    key = f"JWT_{kind}_TOKEN_EXPIRES"
+def _access_tokens(value: object) -> Point:
     lifetime = timedelta(seconds=value) if type(value) in (int, float) else value  # type: ignore[arg-type]
+    key, longest = "JWT_ACCESS_TOKEN_EXPIRES", _LONGEST_ACCESS
     if not isinstance(lifetime, timedelta):
         return failed(
-            name,
+            "access tokens",
             f"{key} is {value!r}, so a stolen token works for ever",
-            f"Set {key} to a timedelta, at most {longest.days} days.",
+            f"Set {key} to a timedelta of minutes, or of hours at most.",
         )
     if lifetime > longest:
         return warned(
-            name,
-            f"{key} is {lifetime}; a stolen token works for so long",
-            f"Set {key} to {longest.days} days or less.",
+            "access tokens",
+            f"{key} is {lifetime}, and a stolen token works for so long",
+            f"Set {key} to {longest} or less.",
         )
-    return passed(name, f"they end after {lifetime}")
+    return passed("access tokens", f"they end after {lifetime}")
+
+
+def _refresh_tokens(lifetime: timedelta) -> Point:
+    if lifetime > _LONGEST_REFRESH:
+        return warned(
+            "refresh tokens",
+            f"a login goes on for {lifetime}; NIST SP 800-63B-4 asks for a new one after 30 days",
+            f"Set OTP_AUTH_REFRESH_LIFETIME to {_LONGEST_REFRESH.days * 86_400} or less.",
+        )
+    return passed("refresh tokens", f"a login ends after {lifetime}")
 
 
 def token_cookies(app: Flask, state: AppState) -> Iterator[Point]:

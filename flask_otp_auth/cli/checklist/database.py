@@ -83,6 +83,10 @@ def indexes(state: AppState) -> Iterator[Point]:
         yield failed(
             "index of identifiers", "without it 'flask otp sessions' reads all sessions", _MAKE
         )
+    if indexes_of(state.families.collection).get((("expireAt", 1),)) == 0:
+        yield passed("index of logins", "logins that are over are deleted")
+    else:
+        yield failed("index of logins", "no index deletes logins that are over", _MAKE)
     if indexes_of(state.accounts.collection).get((("expireAt", 1),)) == 0:
         yield passed("index of accounts", "accounts that nothing is known of are deleted")
     else:
