@@ -11,6 +11,7 @@ import statistics
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import with_database
 from people import Login, Person
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -71,7 +73,8 @@ class Soaked:
 def soaked(mongo_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soaked]:
     folder = tmp_path_factory.mktemp("soak")
     journal = Journal(folder / "journal")
-    uri = f"{mongo_server.rstrip('/')}/otp_soak"
+    name = f"otp_soak_{uuid.uuid4().hex[:12]}"
+    uri = with_database(mongo_server, name)
     served = gunicorn(
         uri,
         folder / "gunicorn.log",
@@ -82,11 +85,10 @@ def soaked(mongo_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         JOURNAL=str(journal.folder),
     )
     with MongoClient(uri) as client:
-        client.drop_database("otp_soak")
         before = connections_of(client)
         with served as site:
             yield soak(site, client, journal, before)
-        client.drop_database("otp_soak")
+        client.drop_database(name)
     shutil.rmtree(journal.folder)
 
 
