@@ -62,7 +62,7 @@ def npm(folder: Path, *arguments: str, **env: str) -> None:
 def install(folder: Path) -> None:
     """Install what the lock file names; the three tries are for a slow registry."""
     retries = ("--fetch-retries=3", "--fetch-timeout=30000")
-    npm(folder, "ci", "--no-audit", "--no-fund", *retries)
+    npm(folder, "ci", "--no-audit", "--no-fund", "--prefer-offline", *retries)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import uuid
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from axe_playwright_python.sync_playwright import Axe
 from conftest import with_database
 from npm import copy_example, install, needs_node, npm, token_api
 from pages import CHROMIUM, PATIENCE_MS, Window, chromium
@@ -106,8 +106,21 @@ def wrong(code: str, step: int = 1) -> str:
 
 
 def refresh_token(page: Page) -> str | None:
-    tokens = json.loads(page.evaluate("localStorage.getItem('otp.tokens')") or "{}")
-    return tokens.get("refreshToken")
+    """Return what lies in the page's storage."""
+    token: str | None = page.evaluate(
+        """() => new Promise((resolve) => {
+          const opening = indexedDB.open("otp");
+          opening.onsuccess = () => {
+            const store = opening.result.transaction("values").objectStore("values");
+            const reading = store.get("tokens");
+            reading.onsuccess = () => {
+              opening.result.close();
+              resolve(reading.result?.refreshToken ?? null);
+            };
+          };
+        })"""
+    )
+    return token
 
 
 def use(api: Site, path: str, token: str | None) -> int:
@@ -281,6 +294,42 @@ def test_person_who_has_signed_in_before_is_known_as_a_device(
     assert asked.value.post_data_json["deviceToken"]
     # Sends to a device are counted apart from those of strangers, the first of which just was.
     expect(page.get_by_role("heading", name="Enter your code")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_person_with_a_narrow_screen_or_a_screen_reader_can_sign_in(
+    browser: Browser, built: tuple[Site, Site], last_code: Callable[[], str], scheme: str
+) -> None:
+    size = {"width": 320, "height": 640}
+    narrow = Window.of(browser, viewport=size, color_scheme=scheme)
+    page = narrow.open(built[1].url)
+    identifier = f"{scheme}.{'long' * 14}@subdomain.example.com"
+
+    def check() -> None:
+        expect(page.get_by_role("heading")).to_be_visible()
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+    check()
+    ask_for_code(page, identifier)
+    code = last_code()
+    enter(page, wrong(code))
+    expect(page.get_by_role("alert")).to_contain_text("That code is wrong.")
+    check()
+    enter(page, code)
+    expect(page.get_by_text("User id")).to_be_visible()
+    check()
+    narrow.context.close()
+
+
+def test_script_that_got_into_the_page_does_not_run(page: Page, window: Window) -> None:
+    image = "<img src='data:,' onerror='stolen = indexedDB'>"
+    with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
+        page.evaluate("html => document.body.insertAdjacentHTML('beforeend', html)", image)
+
+    assert page.evaluate("typeof stolen") == "undefined"
+    window.complaints.clear()
 
 
 def test_page_of_another_site_gets_no_answer(

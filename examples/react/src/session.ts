@@ -1,16 +1,17 @@
 /**
  * Who is signed in, in this browser.
  *
- * The tokens are in localStorage, where they outlive a reload and all tabs share them: a refresh
- * token works once, so tabs with a copy each would end their own login.
+ * The tokens outlive a reload, and all tabs share them and take turns: a refresh token works once,
+ * so tabs with a copy each would end their own login.
  */
 import { configure, initiate, logout, OtpError, refresh, verify } from "flask-otp-auth/client";
 import type { Method } from "flask-otp-auth/client";
+import { load, remove, save } from "./storage";
 
 const API_URL: string = import.meta.env.VITE_API_URL;
 const TIMEOUT = 10_000; // milliseconds
-const TOKENS = "otp.tokens";
-const DEVICE_TOKEN = "otp.deviceToken";
+const TOKENS = "tokens";
+const DEVICE_TOKEN = "deviceToken";
 
 configure({ baseUrl: `${API_URL}/otp`, timeout: TIMEOUT });
 
@@ -19,9 +20,12 @@ interface Tokens {
   refreshToken: string;
 }
 
-let ended = false;
+type Status = "unknown" | "signedIn" | "signedOut" | "ended";
+
+let now: Status = "unknown";
 const listeners = new Set<() => void>();
-window.addEventListener("storage", tellListeners); // another tab has signed in or out
+const tabs = new BroadcastChannel("otp");
+tabs.onmessage = restore; // another tab has signed in or out
 
 /** Have a listener called whenever `status` may have changed. */
 export function subscribe(listener: () => void) {
@@ -30,17 +34,18 @@ export function subscribe(listener: () => void) {
 }
 
 /** Whether somebody is signed in, or if not, whether the server has ended the login. */
-export function status(): "signedIn" | "signedOut" | "ended" {
-  if (stored() !== null) {
-    return "signedIn";
-  }
-  return ended ? "ended" : "signedOut";
+export function status() {
+  return now;
+}
+
+/** Find out at the start whether somebody is signed in. */
+export async function restore() {
+  become((await load(TOKENS)) === undefined ? "signedOut" : "signedIn");
 }
 
 /** Have a code sent; a device that has signed in before says so. */
-export function requestCode(identifier: string, method: Method) {
-  const deviceToken = localStorage.getItem(DEVICE_TOKEN) ?? undefined;
-  return initiate(identifier, method, { deviceToken });
+export async function requestCode(identifier: string, method: Method) {
+  return initiate(identifier, method, { deviceToken: await load<string>(DEVICE_TOKEN) });
 }
 
 /** Have a code judged, and sign in if it is right. */
@@ -48,9 +53,11 @@ export async function signIn(sessionId: string, code: string) {
   const outcome = await verify(sessionId, code);
   if (outcome.status === "success") {
     if (outcome.deviceToken) {
-      localStorage.setItem(DEVICE_TOKEN, outcome.deviceToken);
+      await save(DEVICE_TOKEN, outcome.deviceToken);
     }
-    keep(outcome);
+    await keep(outcome);
+    become("signedIn");
+    tabs.postMessage("signed in");
   }
   return outcome;
 }
@@ -58,20 +65,20 @@ export async function signIn(sessionId: string, code: string) {
 /** Sign out, here and in the other tabs; the server ends the login if it can be reached. */
 export function signOut(): Promise<void> {
   return oneTabAtATime(async () => {
-    const kept = stored();
+    const kept = await load<Tokens>(TOKENS);
     try {
-      if (kept !== null) {
+      if (kept !== undefined) {
         await logout({ token: kept.refreshToken });
       }
     } finally {
-      forget();
+      await forget("signedOut");
     }
   });
 }
 
 /** Get JSON from a view behind `jwt_required`, with new tokens if the old ones have expired. */
 export async function getJson<T>(path: string): Promise<T> {
-  const { token } = tokens();
+  const { token } = await tokens();
   let response = await get(path, token);
   if (response.status === 401) {
     response = await get(path, await renew(token));
@@ -85,16 +92,15 @@ export async function getJson<T>(path: string): Promise<T> {
 /** Trade the refresh token for new tokens, unless that has been done since `stale` was read. */
 function renew(stale: string): Promise<string> {
   return oneTabAtATime(async () => {
-    const { token, refreshToken } = tokens();
+    const { token, refreshToken } = await tokens();
     if (token !== stale) {
       return token;
     }
     try {
-      return keep(await refresh({ refreshToken }));
+      return await keep(await refresh({ refreshToken }));
     } catch (error) {
       if (error instanceof OtpError && error.code === "invalidRefreshToken") {
-        ended = true;
-        forget();
+        await forget("ended");
       }
       throw error;
     }
@@ -102,7 +108,7 @@ function renew(stale: string): Promise<string> {
 }
 
 function oneTabAtATime<T>(work: () => Promise<T>) {
-  return navigator.locks.request(TOKENS, work);
+  return navigator.locks.request("otp", work);
 }
 
 async function get(path: string, token: string) {
@@ -114,30 +120,26 @@ async function get(path: string, token: string) {
   }
 }
 
-function stored(): Tokens | null {
-  return JSON.parse(localStorage.getItem(TOKENS) ?? "null");
-}
-
-function tokens(): Tokens {
-  const kept = stored();
-  if (kept === null) {
+async function tokens(): Promise<Tokens> {
+  const kept = await load<Tokens>(TOKENS);
+  if (kept === undefined) {
     throw new OtpError("signedOut", "Nobody is signed in");
   }
   return kept;
 }
 
-function keep({ token, refreshToken }: Partial<Tokens>): string {
-  localStorage.setItem(TOKENS, JSON.stringify({ token, refreshToken }));
-  ended = false;
-  tellListeners();
+async function keep({ token, refreshToken }: Partial<Tokens>): Promise<string> {
+  await save(TOKENS, { token, refreshToken });
   return token!;
 }
 
-function forget() {
-  localStorage.removeItem(TOKENS);
-  tellListeners();
+async function forget(next: Status) {
+  await remove(TOKENS);
+  become(next);
+  tabs.postMessage("signed out");
 }
 
-function tellListeners() {
+function become(next: Status) {
+  now = next;
   listeners.forEach((listener) => listener());
 }
