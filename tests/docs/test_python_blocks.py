@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from conftest import SECRET_KEY
+from documentation import PAGES, all_blocks, blocks
 from flask import Flask, redirect, request, url_for
 from flask_jwt_extended import jwt_required
 from flask_pymongo import PyMongo
-from pages import PAGES, all_blocks, blocks
 from servers import python_path
 
 from flask_otp_auth import FlaskOtpAuth

@@ -6,7 +6,7 @@ import re
 import tomllib
 
 import pytest
-from pages import ROOT
+from documentation import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

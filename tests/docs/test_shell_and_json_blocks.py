@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
-from pages import PAGES, ROOT, Block, all_blocks, blocks
+from documentation import PAGES, ROOT, Block, all_blocks, blocks
 from servers import Site, demo
 
 from flask_otp_auth.http import schemas

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 from blinker import NamedSignal
-from pages import PAGES, ROOT
+from documentation import PAGES, ROOT
 
 import flask_otp_auth
 from flask_otp_auth import exceptions, signals
