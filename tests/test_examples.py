@@ -90,6 +90,7 @@ def test_every_example_has_a_test() -> None:
         "openapi_hosts",  # in openapi/test_hosts.py
         "password_reset",
         "quickstart",
+        "recipes",  # in examples/test_recipes.py
         "react",  # in examples/test_react.py
         "react_native",  # in examples/test_react_native.py
         "roles",
