@@ -16,8 +16,8 @@ PHONE = "+46701234567"
 
 def steps_of_the_docs() -> list[list[str]]:
     """Return the lists of keys in the order in which the docs tell to deploy them."""
-    text = (ROOT / "docs" / "security.rst").read_text()
-    section = text.partition("Rotating the keys\n---")[2].partition("\n---")[0]
+    text = (ROOT / "docs" / "configuration.rst").read_text()
+    section = text.partition(".. _key-rotation:")[2].partition("\n---")[0]
     lists = re.findall(r'OTP_AUTH_SECRET_KEY"\] = \[(.*)\]', section)
     keys = {"old_key": OLD, "new_key": NEW}
     return [[keys[name.strip()] for name in names.split(",")] for names in lists]
