@@ -151,6 +151,7 @@ def test_demo_leaves_no_mongod_behind(tmp_path: Path, stop: Callable[[int], None
         end(running, stop)
 
 
+@pytest.mark.slow
 @linux_only
 def test_mongod_of_a_demo_that_is_killed_ends_by_itself(tmp_path: Path) -> None:
     with demo(tmp_path) as running:
@@ -162,6 +163,7 @@ def test_mongod_of_a_demo_that_is_killed_ends_by_itself(tmp_path: Path) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 @linux_only
 @pytest.mark.parametrize("stop", [ctrl_c, terminate])
 def test_reloader_shares_one_mongod_and_leaves_none(
@@ -180,6 +182,7 @@ def test_reloader_shares_one_mongod_and_leaves_none(
         end(running, stop)
 
 
+@pytest.mark.slow
 def test_users_and_tokens_of_the_demo_outlive_a_restart(tmp_path: Path) -> None:
     with demo(tmp_path) as running:
         session_id = running.site.initiate("new@example.com", "email")
@@ -207,6 +210,7 @@ def test_mongo_uri_of_the_environment_is_used_and_no_server_started(
     assert stored["identifier"] == "reader@example.com"
 
 
+@pytest.mark.slow
 def test_second_command_beside_the_demo_uses_the_same_mongod(tmp_path: Path) -> None:
     with demo(tmp_path) as running:
         listed = subprocess.run(

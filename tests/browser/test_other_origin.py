@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 from servers import HOST, ROOT, Site, threaded
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.skipif(
         CHROMIUM is None or sys.platform == "win32",

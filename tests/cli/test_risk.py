@@ -123,6 +123,7 @@ def test_loose_limits_are_counted_quickly() -> None:
     assert attack.chance == pytest.approx(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -622,7 +622,7 @@ def test_database_that_is_away_is_a_503_everywhere_and_nobody_gets_in(
     make_world: MakeWorld, tmp_path: Any
 ) -> None:
     with LocalMongod(tmp_path / "db") as mongod:
-        config = {"MONGO_URI": mongod.uri("otp")}
+        config = {"MONGO_URI": mongod.uri("otp?serverSelectionTimeoutMS=1000")}
         world = make_world(config=config, DB_TIMEOUT=0.5, REFRESH_TOKEN=True)
         protect(world.app)
         with threaded(world.app) as site:

@@ -42,6 +42,7 @@ def run_schemathesis(live: Live, folder: Path, *arguments: str) -> None:
     assert live.world.outbox, f"no request was accepted:\n{run.stdout}"
 
 
+@pytest.mark.slow
 def test_a_client_of_the_description_meets_no_surprise(live: Live, tmp_path: Path) -> None:
     run_schemathesis(live, tmp_path, "--phases=examples,fuzzing", "--max-examples=60")
 
