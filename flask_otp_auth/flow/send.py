@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -64,26 +64,12 @@ def initiate(
     if settings.phone_regions is not None and method == "sms" and fixed is None:
         identifiers.require_region(identifier, settings.phone_regions)
     account = _account_for(state, identifier, device_tokens)
-    session = _new_session(state, identifier, method, payload, account, now)
-    session = replace(session, locale=locale)
+    session = _new_session(state, identifier, method, payload, account, locale, now)
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code)
-    admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
-    with (
-        place_to_send(state, needed=fixed is None) as place,
-        database_calls(settings.db_timeout),
-    ):
-        state.indexes.ensure(settings.db_timeout)
-        admission = admit(
-            account,
-            session.session_id,
-            tries=session.max_attempts,
-            expires_at=session.expires_at,
-            now=now,
-        )
-        _refuse_unless_sent(state, admission, session, now)
-        session = replace(session, max_attempts=admission.tries)
-        state.sessions.insert(session, digest, settle=admission.settle)
+    with place_to_send(state, needed=fixed is None) as place:
+        admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
+        session = _admit_and_store(state, session, digest, admit, now)
     notify_of("session_initiated", session)
     if state.accounts.account_and_device(account)[1] is not None:
         _log.info("trusted device: session=%s", short(session.session_id))
@@ -97,6 +83,30 @@ def initiate(
 
         dispatch(state, session, code, place, undo=undo, undo_later=None)
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
+
+
+def _admit_and_store(
+    state: AppState,
+    session: Session,
+    digest: bytes,
+    admit: Callable[..., Admission],
+    now: datetime,
+) -> Session:
+    """Ask the account for a new session, store it, and return it with the tries that it got."""
+    timeout = state.settings.db_timeout
+    with database_calls(timeout):
+        state.indexes.ensure(timeout)
+        admission = admit(
+            session.account,
+            session.session_id,
+            tries=session.max_attempts,
+            expires_at=session.expires_at,
+            now=now,
+        )
+        _refuse_unless_sent(state, admission, session, now)
+        session = replace(session, max_attempts=admission.tries)
+        state.sessions.insert(session, digest, settle=admission.settle)
+    return session
 
 
 def _account_for(state: AppState, identifier: str, device_tokens: Sequence[object]) -> str:
@@ -115,6 +125,7 @@ def _new_session(
     method: Method,
     payload: Payload | None,
     account: str,
+    locale: str | None,
     now: datetime,
 ) -> Session:
     return Session(
@@ -129,6 +140,7 @@ def _new_session(
         verified_at=None,
         payload=payload,
         account=account,
+        locale=locale,
     )
 
 

@@ -35,13 +35,6 @@ def fail(rules: AccountRules) -> list[Stage]:
     arrives here first.
     """
     counts = {"$not": [{"$lt": ["$$judgedAt", "$clearedAt"]}]}
-    one_less = {"$max": [0, {"$subtract": ["$$this.tries", 1]}]}
-    tries = {"$cond": [{"$eq": ["$$this.session", "$$session"]}, one_less, "$$this.tries"]}
-    moved = {"$map": {"input": "$open", "in": {"$mergeObjects": ["$$this", {"tries": tries}]}}}
-    recent = where(
-        {"$ifNull": ["$failedAt", []]}, {"$gt": ["$$this", earlier("$$judgedAt", _FAILED_AT_KEPT)]}
-    )
-    failed_at = {"$slice": [{"$concatArrays": [["$$judgedAt"], recent]}, _MOST_FAILED_AT]}
     over = {"$subtract": ["$failures", rules.lockout_threshold or 0]}
     begins = rules.lockout_threshold is not None and {
         "$and": [{"$gte": [over, 0]}, {"$eq": [{"$mod": [over, rules.step]}, 0]}]
@@ -56,7 +49,7 @@ def fail(rules: AccountRules) -> list[Stage]:
     until = {"$add": ["$$now", _wait({"$divide": [over, rules.step]})]}
     return [
         *read(),
-        {"$set": {"counts": counts, "open": where(moved, {"$gt": ["$$this.tries", 0]})}},
+        {"$set": {"counts": counts, "open": _with_a_try_less()}},
         {
             "$set": {
                 "failures": {
@@ -66,7 +59,7 @@ def fail(rules: AccountRules) -> list[Stage]:
                         "$failures",
                     ]
                 },
-                "failedAt": {"$cond": ["$counts", failed_at, "$failedAt"]},
+                "failedAt": {"$cond": ["$counts", _failed_at(), "$failedAt"]},
             }
         },
         {"$set": {"event": event}},
@@ -79,6 +72,21 @@ def fail(rules: AccountRules) -> list[Stage]:
         },
         {"$set": {"expireAt": expire_at(rules), "counts": "$$REMOVE", "retryAt": "$$REMOVE"}},
     ]
+
+
+def _with_a_try_less() -> Expression:
+    """Return the reservations without one try of the session; those without any are dropped."""
+    one_less = {"$max": [0, {"$subtract": ["$$this.tries", 1]}]}
+    tries = {"$cond": [{"$eq": ["$$this.session", "$$session"]}, one_less, "$$this.tries"]}
+    moved = {"$map": {"input": "$open", "in": {"$mergeObjects": ["$$this", {"tries": tries}]}}}
+    return where(moved, {"$gt": ["$$this.tries", 0]})
+
+
+def _failed_at() -> Expression:
+    """Return the times of the recent failures with this one."""
+    recent = {"$gt": ["$$this", earlier("$$judgedAt", _FAILED_AT_KEPT)]}
+    earlier_ones = where({"$ifNull": ["$failedAt", []]}, recent)
+    return {"$slice": [{"$concatArrays": [["$$judgedAt"], earlier_ones]}, _MOST_FAILED_AT]}
 
 
 def _wait(doublings: Expression) -> Expression:

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .expressions import INTEGER, encoded, has_type, switch
+from .expressions import INTEGER, Expression, encoded, has_type, switch
 
 
 class Outcome(StrEnum):
@@ -47,12 +47,39 @@ def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping
 
 
 def _judgement() -> list[Mapping[str, Any]]:
-    """Return the stages that judge ``guess``; every outcome is decided here and only here.
+    """Return the stages that judge ``guess``."""
+    failed = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.EXHAUSTED.value]]}
+    accepted = {"$eq": ["$verdict", Outcome.ACCEPTED.value]}
+    judged = {"$or": [failed, accepted]}
+    pending = {"$eq": ["$verdict", Outcome.REJECTED.value]}
+    return [
+        {"$set": {"verdict": _verdict()}},
+        {
+            "$set": {
+                "status": switch(
+                    *(
+                        ({"$eq": ["$verdict", outcome.value]}, status)
+                        for outcome, status in _STATUS_AFTER.items()
+                    ),
+                    default="locked",
+                ),
+                "attempts": {"$cond": [failed, {"$add": ["$attempts", 1]}, "$attempts"]},
+                "verifiedAt": {"$cond": [accepted, "$guess.at", "$verifiedAt"]},
+                # By the clock of the database, the one that orders the guesses of all servers.
+                "judgedAt": {"$cond": [judged, "$$NOW", "$judgedAt"]},
+                "digests": {"$cond": [pending, "$digests", "$$REMOVE"]},
+                "guess": "$$REMOVE",
+            }
+        },
+    ]
+
+
+def _verdict() -> Expression:
+    """Return what ``guess`` did; every outcome is decided here and only here.
 
     What is not of the expected type never helps the guess.
     """
-    now = "$guess.at"
-    in_time = {"$and": [has_type("$expiresAt", "date"), {"$lt": [now, "$expiresAt"]}]}
+    in_time = {"$and": [has_type("$expiresAt", "date"), {"$lt": ["$guess.at", "$expiresAt"]}]}
     tries_left = {
         "$and": [
             has_type("$attempts", *INTEGER),
@@ -69,7 +96,7 @@ def _judgement() -> list[Mapping[str, Any]]:
         ]
     }
     last_try = {"$gte": [{"$add": ["$attempts", 1]}, "$maxAttempts"]}
-    verdict = switch(
+    return switch(
         ({"$eq": ["$status", "verified"]}, Outcome.USED.value),
         ({"$eq": ["$status", "expired"]}, Outcome.EXPIRED.value),
         ({"$ne": ["$status", "pending"]}, Outcome.LOCKED.value),
@@ -79,30 +106,6 @@ def _judgement() -> list[Mapping[str, Any]]:
         (last_try, Outcome.EXHAUSTED.value),
         default=Outcome.REJECTED.value,
     )
-    failed = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.EXHAUSTED.value]]}
-    accepted = {"$eq": ["$verdict", Outcome.ACCEPTED.value]}
-    judged = {"$or": [failed, accepted]}
-    pending = {"$eq": ["$verdict", Outcome.REJECTED.value]}
-    return [
-        {"$set": {"verdict": verdict}},
-        {
-            "$set": {
-                "status": switch(
-                    *(
-                        ({"$eq": ["$verdict", outcome.value]}, status)
-                        for outcome, status in _STATUS_AFTER.items()
-                    ),
-                    default="locked",
-                ),
-                "attempts": {"$cond": [failed, {"$add": ["$attempts", 1]}, "$attempts"]},
-                "verifiedAt": {"$cond": [accepted, now, "$verifiedAt"]},
-                # By the clock of the database, the one that orders the guesses of all servers.
-                "judgedAt": {"$cond": [judged, "$$NOW", "$judgedAt"]},
-                "digests": {"$cond": [pending, "$digests", "$$REMOVE"]},
-                "guess": "$$REMOVE",
-            }
-        },
-    ]
 
 
 _JUDGEMENT = encoded(_judgement())
