@@ -8,7 +8,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path.insert(0, str(ROOT / "examples"))  # the private mongod
+sys.path.insert(0, str(ROOT))  # the private mongod, and the extension
 
 from harness.environment import enter_main  # noqa: E402
 from harness.targets import TARGETS  # noqa: E402
