@@ -27,7 +27,7 @@ class BenchmarkTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(RESULTS))
         lines = [".. list-table::", "   :header-rows: 1", ""]
-        found = rows(RESULTS.read_text(), "Throughput")
+        found = rows(RESULTS.read_text(), "Throughput beside all peers")
         for row in [dict.fromkeys(_COLUMNS, ""), *found]:
             cells = [row[name] if row in found else name for name in _COLUMNS]
             lines += [f"   {'*' if first else ' '} - {cell}" for first, cell in _marked(cells)]

@@ -12,6 +12,10 @@ FLOOR, NODE = "floor", "node"
 OURS = ("ours-bare", "ours", "ours-email", "ours-mongodb", "ours-redis", "ours-memory")
 NODE_AS_SHIPPED, NODE_INDEXED = ("node", "node-2"), ("node-index", "node-index-2")
 
+PEERS = (
+    "An earlier run with every peer, of the version that kept sends and failures of an account in "
+    "two documents; its rows of Flask-OTP-Auth are those of that version."
+)
 REPLICA_SET = (
     "One mongod again, as a replica set of one: the writes of every row wait for the journal, as "
     "they do in production since MongoDB 5.0."
@@ -27,6 +31,8 @@ def write(results: Section) -> str:
     if "replica_set" in results:
         blocks += ["## Throughput on a replica set", REPLICA_SET]
         blocks += throughput(results["replica_set"])
+    if "peers" in results:
+        blocks += ["## Throughput beside all peers", PEERS, *throughput(results["peers"])]
     if "stored" in results:
         blocks += ["## Throughput with sessions stored", *stored(results["stored"])]
     if "growth" in results:
