@@ -144,6 +144,7 @@ def test_new_user_of_the_demo_is_signed_in_on_its_own_mongodb(tmp_path: Path) ->
     assert "Traceback" not in running.log.read_text()
 
 
+@pytest.mark.slow
 @linux_only
 @pytest.mark.parametrize("stop", [ctrl_c, terminate, hang_up])
 def test_demo_leaves_no_mongod_behind(tmp_path: Path, stop: Callable[[int], None]) -> None:
@@ -225,6 +226,7 @@ def test_second_command_beside_the_demo_uses_the_same_mongod(tmp_path: Path) -> 
         sign_in(running, "reader@example.com", "email")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["nobody listens", "no folder for the data"])
 def test_demo_that_has_no_database_says_what_to_do(tmp_path: Path, fault: str) -> None:
     instance = copy_demo(tmp_path)

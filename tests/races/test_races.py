@@ -59,7 +59,7 @@ class Arena:
         return document
 
 
-@pytest.fixture(params=["sync", "gthread"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.slow), "gthread"])
 def arena(request: pytest.FixtureRequest, mongo_uri: str, tmp_path: Path) -> Iterator[Arena]:
     log = tmp_path / "gunicorn.log"
     served = gunicorn(mongo_uri, log, workers=PROCESSES, worker_class=request.param)

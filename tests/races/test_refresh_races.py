@@ -80,6 +80,7 @@ def test_stolen_token_that_races_with_its_owner_leaves_nobody_signed_in(arena: A
         assert not arena.lives(*won[0])
 
 
+@pytest.mark.slow
 def test_old_and_living_token_at_once_leave_nobody_signed_in(arena: Arena) -> None:
     for _ in range(ROUNDS):
         _, old = arena.sign_in()
@@ -92,6 +93,7 @@ def test_old_and_living_token_at_once_leave_nobody_signed_in(arena: Arena) -> No
         assert arena.database["otp_sessions.families"].count_documents({"endedAt": None}) == 0
 
 
+@pytest.mark.slow
 def test_logout_that_races_with_a_refresh_leaves_nobody_signed_in(arena: Arena) -> None:
     for _ in range(ROUNDS):
         access, token = arena.sign_in()
@@ -106,6 +108,7 @@ def test_logout_that_races_with_a_refresh_leaves_nobody_signed_in(arena: Arena) 
         assert not arena.lives(access, token)
 
 
+@pytest.mark.slow
 def test_one_request_at_a_time_keeps_the_login_over_all_processes(arena: Arena) -> None:
     _, token = arena.sign_in()
     seen = set()
