@@ -63,6 +63,7 @@ def test_sign_in(app, run):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scope", "ending"),
     [("", "pass"), ('(scope="session")', "otp.close(app)")],

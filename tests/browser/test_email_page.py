@@ -14,6 +14,7 @@ from flask_otp_auth.delivery.messages import render
 from flask_otp_auth.sending.texts import LANGUAGES
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.skipif(
         CHROMIUM is None or sys.platform == "win32",

@@ -289,6 +289,7 @@ def create_app(config):
 """
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path, mongo_server: str) -> None:
     page = next(path for path in PAGES if path.name == "testing.rst")
     code = [block.code for block in blocks(page) if block.language == "python"]
