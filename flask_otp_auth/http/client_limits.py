@@ -173,6 +173,8 @@ def _own_limiter(app: Flask, state: AppState) -> Limiter:
             f"names a storage that cannot be used ({type(error).__name__}): check the scheme, that "
             "it has a moving window, and that the package of its client is installed",
         ) from None
+    # RATELIMIT_IN_MEMORY_FALLBACK of the host, which no argument of the constructor overrides.
+    limiter._in_memory_fallback_enabled = False
     if app.config.get("RATELIMIT_ENABLED", True):
         _warn_of_memory(app, limiter)
     return limiter

@@ -238,6 +238,26 @@ def test_nothing_is_sent_while_a_redis_is_away(mongo_uri: str) -> None:
         assert world.verify(session_id, "123456").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "fallback",
+    [
+        {"RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True},
+        {"RATELIMIT_IN_MEMORY_FALLBACK": "1000 per second"},
+        {"RATELIMIT_SWALLOW_ERRORS": True},
+    ],
+    ids=lambda fallback: next(iter(fallback)),
+)
+def test_no_setting_of_the_host_makes_our_own_limiter_let_through_what_it_did_not_count(
+    fallback: dict[str, Any], mongo_uri: str
+) -> None:
+    pytest.importorskip("redis")
+    away = f"redis://127.0.0.1:{free_port()}/0"
+
+    with host(mongo_uri, RATELIMIT_STORAGE_URI=away, **fallback) as world:
+        for n in range(3):
+            assert_nothing_sent(world, ask(world, n))
+
+
 @pytest.mark.parametrize("uri", ["redsi://127.0.0.1/0", "nonsense", "async+memory://", "/limits"])
 def test_a_store_of_the_limits_that_cannot_be_used_stops_the_start(
     uri: str, mongo_uri: str
