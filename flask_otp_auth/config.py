@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
-from flask import Flask
 from limits import RateLimitItem
 
 from . import delivery_options as delivery
 from . import option_values as read
-from .exceptions import ConfigurationError, SecurityWarning
-from .option_values import KEY_BYTES, METHODS
+from .exceptions import ConfigurationError
+from .keys import KEY_BYTES, app_secrets
+from .option_values import METHODS
+from .security_warnings import warn
 from .test_identifiers import FixedCode
 from .test_identifiers import read as read_fixed_codes
 from .types import Method
 
 PREFIX = "OTP_AUTH_"
-_PACKAGE = __name__.partition(".")[0]
-JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 _TTL_INDEX_MAX = 2**31 - 1
 _DEVICE_LIFETIME_MAX = 10 * 366 * 86400
 DAY = 86400  # seconds
@@ -36,7 +32,7 @@ class Option:
     :param name: the key in ``app.config`` after ``OTP_AUTH_``.
     :param default: the value where the key is absent.
     :param allowed: the allowed values in words, for the error.
-    :param read: returns the value as Settings holds it, or raises ``_NotAllowedError``.
+    :param read: returns the value as Settings holds it, or raises ``NotAllowedError``.
     """
 
     name: str
@@ -192,7 +188,7 @@ class Settings:
         _refuse_unknown(config)
         values = {option.name.lower(): _read(option, config) for option in OPTIONS}
         _follow_max_attempts(values, config)
-        values["secret_keys"] = values.pop("secret_key") or _app_secrets(config)
+        values["secret_keys"] = values.pop("secret_key") or app_secrets(config)
         values["test_identifiers"] = _fixed_codes(values)
         settings = cls(**values)
         settings._check_together()
@@ -233,24 +229,6 @@ class Settings:
             )
 
 
-def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE
-
-
-def warn(message: str) -> None:
-    """Give a SecurityWarning that points at the host's line."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _is_ours(frame):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, SecurityWarning, stacklevel=level)
-
-
-def warn_in_production(app: Flask, message: str) -> None:
-    """Give a SecurityWarning, unless the app is being tested or debugged."""
-    if not (app.testing or app.debug):
-        warn(message)
-
-
 def _refuse_unknown(config: Mapping[str, Any]) -> None:
     known = [option.key for option in OPTIONS]
     for key in config:
@@ -285,65 +263,3 @@ def _fixed_codes(values: Mapping[str, Any]) -> Mapping[str, FixedCode]:
             "OTP_AUTH_TEST_IDENTIFIERS",
             f"{error}; an entry is identifier -> {{'code': digits, 'until': date}}",
         ) from None
-
-
-def _app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
-    """Return the key material that an application has for its own signatures, newest first."""
-    newest = config.get("SECRET_KEY")
-    if not newest:
-        raise ConfigurationError(
-            "SECRET_KEY",
-            "is not set: set it, or OTP_AUTH_SECRET_KEY, to a random value of at least "
-            f"{KEY_BYTES} bytes (python -c 'import secrets; print(secrets.token_hex())')",
-        )
-    older = config.get("SECRET_KEY_FALLBACKS") or []
-    if not isinstance(older, list | tuple):
-        raise ConfigurationError("SECRET_KEY_FALLBACKS", "must be a list of keys")
-    keys = [_key_bytes("SECRET_KEY", newest)]
-    keys += [_key_bytes("SECRET_KEY_FALLBACKS", old) for old in older]
-    for place, key in enumerate(keys):
-        if len(key) < KEY_BYTES:
-            name = "SECRET_KEY" if place == 0 else "A key of SECRET_KEY_FALLBACKS"
-            warn(
-                f"{name} has {len(key)} bytes: who reads the database can guess it and with "
-                f"it the codes; use {KEY_BYTES} random bytes or more"
-            )
-    return tuple(keys)
-
-
-def _key_bytes(name: str, key: Any) -> bytes:
-    if not isinstance(key, str | bytes):
-        raise ConfigurationError(name, f"has a {type(key).__name__}; a key is str or bytes")
-    if not key:
-        raise ConfigurationError(name, "has an empty key, which everybody knows")
-    return key.encode() if isinstance(key, str) else key
-
-
-def require_jwt_key(config: Mapping[str, Any]) -> None:
-    """Check the key of Flask-JWT-Extended now, since it only looks when a token is made.
-
-    :raises ConfigurationError: there is no key for ``JWT_ALGORITHM``.
-    """
-    algorithm = str(config.get("JWT_ALGORITHM", "HS256"))
-    if not algorithm.startswith("HS"):
-        if not config.get("JWT_PRIVATE_KEY"):
-            raise ConfigurationError(
-                "JWT_PRIVATE_KEY",
-                f"is not set, and JWT_ALGORITHM {algorithm} signs with it",
-            )
-        return
-    name = "JWT_SECRET_KEY" if config.get("JWT_SECRET_KEY") else "SECRET_KEY"
-    key = config.get(name)
-    if not key:
-        raise ConfigurationError(
-            "JWT_SECRET_KEY",
-            "is not set and neither is SECRET_KEY, so no token can be signed: set one, or "
-            "register a verify_success_handler before init_app",
-        )
-    length = len(_key_bytes(name, key))
-    wanted = JWT_KEY_BYTES.get(algorithm, KEY_BYTES)
-    if length < wanted:
-        warn(
-            f"{name} has {length} bytes: who holds one token can search for it; "
-            f"use {wanted} random bytes or more for {algorithm} (RFC 7518, section 3.2)"
-        )

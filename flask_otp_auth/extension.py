@@ -11,13 +11,14 @@ from flask_pymongo import PyMongo
 
 from . import cli, flow, openapi, test_identifiers, tokens, weaknesses
 from .clock import utc_now
-from .config import Settings, require_jwt_key
+from .config import Settings
 from .connection import close_with, connect
 from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
 from .http import schemas, token_views, views
 from .http.client_limits import limiter_for
 from .http.language import preferred_language
+from .keys import require_jwt_key
 from .login.page import add_page
 from .state import AppState, build_state
 from .store.database import database_of

@@ -9,11 +9,11 @@ from typing import Any
 
 from limits import RateLimitItem, parse_many
 
+from .keys import KEY_BYTES
 from .site_paths import is_site_path
 from .types import Method
 
 METHODS: tuple[Method, ...] = ("sms", "email")
-KEY_BYTES = 32  # RFC 2104, section 3: a shorter key than the digest weakens the HMAC
 _NAMESPACE_MAX = 200
 _SENDS_MAX = 1000
 

@@ -12,7 +12,8 @@ from conftest import SECRET_KEY
 from flask import Flask
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth, OtpAuthError, SecurityWarning
-from flask_otp_auth.config import OPTIONS, Settings, require_jwt_key
+from flask_otp_auth.config import OPTIONS, Settings
+from flask_otp_auth.keys import require_jwt_key
 
 OLD_KEY = "an older key for tests, over 32 bytes long"
 NEWEST, OLDER, OLDEST = (letter * 32 for letter in "abc")

@@ -15,8 +15,9 @@ from flask_limiter.util import get_remote_address
 from limits import RateLimitItem
 from limits.storage import MemoryStorage
 
-from ..config import Settings, warn_in_production
+from ..config import Settings
 from ..exceptions import ConfigurationError
+from ..security_warnings import warn_in_production
 from ..state import AppState
 from ..store.client_limits import storage_for
 

@@ -8,8 +8,7 @@ from datetime import timedelta
 
 from flask import Flask
 
-from ...config import JWT_KEY_BYTES
-from ...option_values import KEY_BYTES
+from ...keys import JWT_KEY_BYTES, KEY_BYTES
 from ...state import AppState
 from .point import Point, failed, passed, warned
 

@@ -1,0 +1,74 @@
+"""The keys that an app has for its own signatures: the secret of codes, and the key of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .exceptions import ConfigurationError
+from .security_warnings import warn
+
+KEY_BYTES = 32  # RFC 2104, section 3: a shorter key than the digest weakens the HMAC
+JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
+
+
+def app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
+    """Return the key material that an application has for its own signatures, newest first."""
+    newest = config.get("SECRET_KEY")
+    if not newest:
+        raise ConfigurationError(
+            "SECRET_KEY",
+            "is not set: set it, or OTP_AUTH_SECRET_KEY, to a random value of at least "
+            f"{KEY_BYTES} bytes (python -c 'import secrets; print(secrets.token_hex())')",
+        )
+    older = config.get("SECRET_KEY_FALLBACKS") or []
+    if not isinstance(older, list | tuple):
+        raise ConfigurationError("SECRET_KEY_FALLBACKS", "must be a list of keys")
+    keys = [_as_bytes("SECRET_KEY", newest)]
+    keys += [_as_bytes("SECRET_KEY_FALLBACKS", old) for old in older]
+    for place, key in enumerate(keys):
+        if len(key) < KEY_BYTES:
+            name = "SECRET_KEY" if place == 0 else "A key of SECRET_KEY_FALLBACKS"
+            warn(
+                f"{name} has {len(key)} bytes: who reads the database can guess it and with "
+                f"it the codes; use {KEY_BYTES} random bytes or more"
+            )
+    return tuple(keys)
+
+
+def _as_bytes(name: str, key: Any) -> bytes:
+    if not isinstance(key, str | bytes):
+        raise ConfigurationError(name, f"has a {type(key).__name__}; a key is str or bytes")
+    if not key:
+        raise ConfigurationError(name, "has an empty key, which everybody knows")
+    return key.encode() if isinstance(key, str) else key
+
+
+def require_jwt_key(config: Mapping[str, Any]) -> None:
+    """Check the key of Flask-JWT-Extended now, since it only looks when a token is made.
+
+    :raises ConfigurationError: there is no key for ``JWT_ALGORITHM``.
+    """
+    algorithm = str(config.get("JWT_ALGORITHM", "HS256"))
+    if not algorithm.startswith("HS"):
+        if not config.get("JWT_PRIVATE_KEY"):
+            raise ConfigurationError(
+                "JWT_PRIVATE_KEY",
+                f"is not set, and JWT_ALGORITHM {algorithm} signs with it",
+            )
+        return
+    name = "JWT_SECRET_KEY" if config.get("JWT_SECRET_KEY") else "SECRET_KEY"
+    key = config.get(name)
+    if not key:
+        raise ConfigurationError(
+            "JWT_SECRET_KEY",
+            "is not set and neither is SECRET_KEY, so no token can be signed: set one, or "
+            "register a verify_success_handler before init_app",
+        )
+    length = len(_as_bytes(name, key))
+    wanted = JWT_KEY_BYTES.get(algorithm, KEY_BYTES)
+    if length < wanted:
+        warn(
+            f"{name} has {length} bytes: who holds one token can search for it; "
+            f"use {wanted} random bytes or more for {algorithm} (RFC 7518, section 3.2)"
+        )
