@@ -14,7 +14,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from ..exceptions import OtpAuthError, ServiceUnavailable
-from ..http.schemas import iso8601
+from ..http.json_text import json_form
 from ..state import AppState
 from ..store.database import database_calls
 from ..types import Method
@@ -85,13 +85,7 @@ def method_of(identifier: str, method: str | None) -> Method:
 
 def print_json(value: Any) -> None:
     """Print *value* for programs."""
-    click.echo(json.dumps(value, indent=2, default=_json_form))
-
-
-def _json_form(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return iso8601(value)
-    raise TypeError(f"a {type(value).__name__} has no JSON form")
+    click.echo(json.dumps(value, indent=2, default=json_form))
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

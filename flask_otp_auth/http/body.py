@@ -10,7 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
 
 from ..exceptions import PayloadTooLarge, UnsupportedMediaType
-from . import schemas
+from .json_text import read_json
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -28,7 +28,7 @@ def read_body(request: Request) -> dict[str, Any]:
     :raises InvalidRequest: it is no strict JSON object.
     """
     _require_json(request)
-    return schemas.read_json(_read_bytes(request))
+    return read_json(_read_bytes(request))
 
 
 def _require_json(request: Request) -> None:

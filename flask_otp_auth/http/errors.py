@@ -15,8 +15,8 @@ from ..exceptions import InternalError, RequestError, ServiceUnavailable, TooMan
 from ..redaction import ANY_CODE, describe
 from ..signals import notify
 from ..store.database import RETRY_AFTER
-from . import schemas
 from .client_limits import breach_of
+from .json_text import write_json
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -35,9 +35,7 @@ _OURS = "_otp_auth_answer"
 
 def json_answer(status: int, body: dict[str, Any]) -> Response:
     """Return an answer of ours: JSON that any client reads, whatever JSON provider the host has."""
-    response = current_app.response_class(
-        schemas.write_json(body), status, mimetype="application/json"
-    )
+    response = current_app.response_class(write_json(body), status, mimetype="application/json")
     setattr(g, _OURS, response)
     return response
 

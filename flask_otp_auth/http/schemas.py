@@ -1,24 +1,19 @@
-"""Marshmallow schemas of requests and answers, and the strict reading and writing of JSON."""
+"""Marshmallow schemas of requests, and the members of answers."""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
-import decimal
 import json
 import math
-import re
-import uuid
 from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
-from bson import Decimal128, ObjectId
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from ..codes import normalise
 from ..exceptions import InvalidRequest
 from ..types import InitiateResult, Method, VerifyResult
+from .json_text import iso8601
 
 PAYLOAD_BYTES = 2048
 PAYLOAD_LEVELS = 5
@@ -26,9 +21,6 @@ PAYLOAD_MEMBERS = 32
 PAYLOAD_VALUES = 256
 NAME_LENGTH = 64
 _ERROR_FIELDS = 16
-_BODY_LEVELS = 100
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_BRACKET = re.compile(r"[\[\]{}]")
 _INT64 = 2**63
 
 
@@ -184,47 +176,6 @@ def _bounded(
     }
 
 
-def read_json(body: bytes) -> dict[str, Any]:
-    """Parse one strict JSON object: UTF-8 without BOM, no duplicate members, no NaN.
-
-    :raises InvalidRequest: it is anything else.
-    """
-    try:
-        text = body.decode()
-        value = None if _is_too_deep(text) else _decoder.decode(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidRequest("The request body is not a valid JSON object")
-    return value
-
-
-def _is_too_deep(text: str) -> bool:
-    # How deep the parser itself goes differs from one version of Python to the next.
-    if text.count("[") + text.count("{") <= _BODY_LEVELS:
-        return False
-    depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > _BODY_LEVELS:
-            return True
-    return False
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate member")
-    return members
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-_decoder = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
-
-
 def dump_initiate(result: InitiateResult) -> dict[str, Any]:
     """Return ``data`` of the answer to ``/initiate``."""
     return {
@@ -256,45 +207,3 @@ def dump_tokens(token: str | None, refresh_token: str | None) -> dict[str, str]:
     """Return the members of an answer that hold tokens, those that there are."""
     members = {"token": token, "refreshToken": refresh_token}
     return {name: value for name, value in members.items() if value is not None}
-
-
-def write_json(value: Any) -> str:
-    """Return *value* as JSON that any client reads, whatever JSON provider the host has.
-
-    :raises TypeError: something in it has no JSON form.
-    :raises ValueError: it holds NaN, an infinity or itself.
-    """
-    return _encoder.encode(value)
-
-
-def _json_form(value: Any) -> Any:
-    if isinstance(value, dt.datetime):
-        return iso8601(value)
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
-    if isinstance(value, ObjectId | uuid.UUID | decimal.Decimal | Decimal128):
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, set | frozenset):
-        return list(value)
-    raise TypeError(f"a {type(value).__name__} has no JSON form; {_WITH_JSON_FORM}")
-
-
-_WITH_JSON_FORM = (
-    "what has one is None, bool, int, float, str, dict, list, tuple, set, dataclasses, datetime, "
-    "date, time, UUID, Decimal, Decimal128 and ObjectId"
-)
-
-
-_encoder = json.JSONEncoder(default=_json_form, allow_nan=False, separators=(",", ":"))
-
-
-def iso8601(time: dt.datetime) -> str:
-    """Return a time as ISO 8601, in milliseconds where that is exact; a naive one is UTC."""
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=dt.UTC)
-    unit = "microseconds" if time.microsecond % 1000 else "milliseconds"
-    return time.isoformat(timespec=unit).replace("+00:00", "Z")

@@ -10,8 +10,8 @@ from markupsafe import Markup, escape
 from .. import tokens
 from ..config import Settings
 from ..exceptions import ConfigurationError
+from ..http.json_text import write_json
 from ..http.language import preferred_language
-from ..http.schemas import write_json
 from ..sending.texts import DEFAULT_LANGUAGE
 from ..site_paths import is_site_path
 from ..state import AppState

@@ -1,0 +1,107 @@
+"""JSON as text: bodies are read strictly, and answers written as any client reads them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from bson import Decimal128, ObjectId
+
+from ..exceptions import InvalidRequest
+
+_BODY_LEVELS = 100
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """Parse one strict JSON object: UTF-8 without BOM, no duplicate members, no NaN.
+
+    :raises InvalidRequest: it is anything else.
+    """
+    try:
+        text = body.decode()
+        value = None if _is_too_deep(text) else _decoder.decode(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidRequest("The request body is not a valid JSON object")
+    return value
+
+
+def _is_too_deep(text: str) -> bool:
+    # How deep the parser itself goes differs from one version of Python to the next.
+    if text.count("[") + text.count("{") <= _BODY_LEVELS:
+        return False
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > _BODY_LEVELS:
+            return True
+    return False
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate member")
+    return members
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+
+
+def write_json(value: Any) -> str:
+    """Return *value* as JSON that any client reads, whatever JSON provider the host has.
+
+    :raises TypeError: something in it has no JSON form.
+    :raises ValueError: it holds NaN, an infinity or itself.
+    """
+    return _encoder.encode(value)
+
+
+def json_form(value: Any) -> Any:
+    """Return what :mod:`json` can write for a value that it does not know.
+
+    :raises TypeError: there is nothing of the kind.
+    """
+    if isinstance(value, dt.datetime):
+        return iso8601(value)
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, ObjectId | uuid.UUID | decimal.Decimal | Decimal128):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} has no JSON form; {_WITH_JSON_FORM}")
+
+
+_WITH_JSON_FORM = (
+    "what has one is None, bool, int, float, str, dict, list, tuple, set, dataclasses, datetime, "
+    "date, time, UUID, Decimal, Decimal128 and ObjectId"
+)
+
+
+_encoder = json.JSONEncoder(default=json_form, allow_nan=False, separators=(",", ":"))
+
+
+def iso8601(time: dt.datetime) -> str:
+    """Return a time as ISO 8601, in milliseconds where that is exact; a naive one is UTC."""
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=dt.UTC)
+    unit = "microseconds" if time.microsecond % 1000 else "milliseconds"
+    return time.isoformat(timespec=unit).replace("+00:00", "Z")
