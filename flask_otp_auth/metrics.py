@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from blinker import NamedSignal
 from flask import Flask
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
@@ -65,8 +66,8 @@ def register(app: Flask, registry: CollectorRegistry | None = None) -> Metrics:
     if metrics is None:
         metrics = _made[registry] = _metrics(registry)
     receivers = _receivers(metrics)
-    for name, receiver in receivers.items():
-        getattr(signals, name).connect(receiver, app)
+    for signal, receiver in receivers:
+        signal.connect(receiver, app)
     # Signals hold their receivers weakly.
     app.extensions[_NAME] = receivers
     return metrics
@@ -109,7 +110,7 @@ def _begin_at_zero(metrics: Metrics) -> None:
     metrics.refusals.labels(_UNKNOWN, "client")
 
 
-def _receivers(metrics: Metrics) -> dict[str, Receiver]:
+def _receivers(metrics: Metrics) -> list[tuple[NamedSignal, Receiver]]:
     """Return what each signal does to *metrics*."""
 
     def sent(_: Flask, *, method: str | None, **__: str | None) -> None:
@@ -136,11 +137,11 @@ def _receivers(metrics: Metrics) -> dict[str, Receiver]:
     def locked(_: Flask, *, method: str | None, reason: str | None, **__: str | None) -> None:
         metrics.lockouts.labels(method or _UNKNOWN, reason).inc()
 
-    return {
-        "code_sent": sent,
-        "send_failed": failed,
-        "code_verified": verified,
-        "code_rejected": rejected,
-        "rate_limited": refused,
-        "identifier_locked": locked,
-    }
+    return [
+        (signals.code_sent, sent),
+        (signals.send_failed, failed),
+        (signals.code_verified, verified),
+        (signals.code_rejected, rejected),
+        (signals.rate_limited, refused),
+        (signals.identifier_locked, locked),
+    ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 from flask import current_app
 
 from . import identifiers
@@ -44,23 +44,21 @@ identifier_unlocked = _signals.signal("identifier-unlocked")
 #: ``"lockout"`` after too many failures, ``"tries"`` while open sessions hold all that are left.
 #: ``bound`` is the send limit that was reached, such as ``"5 per 15 minute"``.
 rate_limited = _signals.signal("rate-limited")
-
-
 #: A code was asked for from a device that has signed in to the account before.
 trusted_device_used = _signals.signal("trusted-device-used")
 
 
 def notify_of(
-    name: str,
+    signal: NamedSignal,
     session: Session,
     *,
     reason: str | None = None,
     bound: str | None = None,
     error: Exception | None = None,
 ) -> None:
-    """Send the signal *name* about a session."""
+    """Send a signal about a session."""
     notify(
-        name,
+        signal,
         method=session.method,
         identifier=session.identifier,
         session_id=session.session_id,
@@ -71,7 +69,7 @@ def notify_of(
 
 
 def notify(
-    name: str,
+    signal: NamedSignal,
     *,
     method: str | None = None,
     identifier: str | None = None,
@@ -80,8 +78,7 @@ def notify(
     bound: str | None = None,
     error: Exception | None = None,
 ) -> None:
-    """Send the signal *name* of the current app, with the identifier masked."""
-    signal = globals()[name]
+    """Send a signal of the current app, with the identifier masked."""
     if not signal.receivers or signal.is_muted:
         return
     app = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -98,4 +95,5 @@ def notify(
         except Exception as fault:
             # The error that it was given may hold the code, and so may what it says of it.
             known = None if error is None else ANY_CODE
+            name = signal.name.replace("-", "_")
             _log.error("a receiver of %s failed: %s", name, describe(fault, known))

@@ -6,9 +6,8 @@ import logging
 import re
 from dataclasses import replace
 
-from .. import identifiers
+from .. import identifiers, signals
 from ..clock import utc_now
-from ..signals import notify
 from ..state import AppState
 from ..store.database import database_calls
 from ..types import Method, Session
@@ -41,7 +40,9 @@ def unlock(state: AppState, identifier: str, method: Method) -> bool:
         cleared = state.accounts.unlock(account, utc_now())
     if cleared:
         _log.warning("identifier unlocked: %s", identifiers.mask(identifier))
-        notify("identifier_unlocked", method=method, identifier=identifier, reason="unlock")
+        signals.notify(
+            signals.identifier_unlocked, method=method, identifier=identifier, reason="unlock"
+        )
     return cleared
 
 

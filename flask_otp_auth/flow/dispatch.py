@@ -7,12 +7,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from .. import identifiers
+from .. import identifiers, signals
 from ..exceptions import OtpAuthError, SendFailed
 from ..redaction import describe, short
 from ..sending.background import Place
 from ..sending.current import sending
-from ..signals import notify_of
 from ..state import AppState
 from ..types import Session
 
@@ -86,7 +85,7 @@ def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], No
         sent, error = False, raised
     if sent:
         _log.info("code sent: method=%s to=%s session=%s", *whom)
-        notify_of("code_sent", session)
+        signals.notify_of(signals.code_sent, session)
         return True
     failure = SendFailed()
     _log.error(
@@ -97,7 +96,9 @@ def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], No
         if error
         else "send_code_handler did not return a true value",
     )
-    notify_of("send_failed", session, reason="raised" if error else "not sent", error=error)
+    signals.notify_of(
+        signals.send_failed, session, reason="raised" if error else "not sent", error=error
+    )
     if undo is not None:
         _undo(session, undo)
     raise failure

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from .. import codes, identifiers
+from .. import codes, identifiers, signals
 from ..clock import utc_now
 from ..exceptions import (
     IdentifierLocked,
@@ -17,7 +17,6 @@ from ..exceptions import (
     TooManyResends,
 )
 from ..redaction import short
-from ..signals import notify, notify_of
 from ..state import AppState
 from ..store.account import Event
 from ..store.accounts import Admission
@@ -70,10 +69,10 @@ def initiate(
     with place_to_send(state, needed=fixed is None) as place:
         admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
         session = _admit_and_store(state, session, digest, admit, now)
-    notify_of("session_initiated", session)
+    signals.notify_of(signals.session_initiated, session)
     if state.accounts.account_and_device(account)[1] is not None:
         _log.info("trusted device: session=%s", short(session.session_id))
-        notify_of("trusted_device_used", session)
+        signals.notify_of(signals.trusted_device_used, session)
     if fixed is None:
 
         def undo() -> None:
@@ -219,8 +218,8 @@ def _refuse_unless_sent(
     retry_at = admission.retry_at
     wait = None if retry_at is None else (retry_at - now).total_seconds()
     is_limited = admission.event is Event.LIMITED
-    notify(
-        "rate_limited",
+    signals.notify(
+        signals.rate_limited,
         method=session.method,
         identifier=session.identifier,
         session_id=stored,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from .. import codes, identifiers, tokens
+from .. import codes, identifiers, signals, tokens
 from ..clock import utc_now
 from ..exceptions import AuthenticationFailed, OtpAuthError, SessionAlreadyVerified
 from ..redaction import describe, short
-from ..signals import notify_of
 from ..state import AppState
 from ..store.account import Event
 from ..store.accounts import Failure
@@ -59,15 +58,15 @@ def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
     session = verdict.session
     _log.info("code %s: session=%s", verdict.outcome, short(session_id))
     if verdict.outcome is Outcome.ACCEPTED:
-        notify_of("code_verified", session)
+        signals.notify_of(signals.code_verified, session)
         return _complete(state, session, now, code)
-    notify_of("code_rejected", session, reason=str(verdict.outcome))
+    signals.notify_of(signals.code_rejected, session, reason=str(verdict.outcome))
     if failure is not None and failure.event is not Event.FAILED:
         _log.warning(
             "identifier locked: %s %s", identifiers.mask(session.identifier), failure.event
         )
-        notify_of(
-            "identifier_locked",
+        signals.notify_of(
+            signals.identifier_locked,
             session,
             reason=str(failure.event),
             bound=f"{failure.failures} wrong codes in a row",
@@ -85,7 +84,7 @@ def _rejected(outcome: Outcome, session: Session) -> VerifyResult:
         case Outcome.LOCKED:
             return _LOCKED
         case Outcome.EXHAUSTED:
-            notify_of("session_locked", session)
+            signals.notify_of(signals.session_locked, session)
             return _LOCKED
     return VerifyResult(
         "invalid_code",
@@ -146,7 +145,7 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
             failure.id,
             describe(error, code, session.identifier),
         )
-        notify_of("sign_in_failed", session, reason="raised", error=error)
+        signals.notify_of(signals.sign_in_failed, session, reason="raised", error=error)
     raise failure
 
 

@@ -11,9 +11,9 @@ from limits.storage import MemoryStorage
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
+from .. import signals
 from ..exceptions import InternalError, RequestError, ServiceUnavailable, TooManyRequests
 from ..redaction import ANY_CODE, describe
-from ..signals import notify
 from ..store.database import RETRY_AFTER
 from .client_limits import breach_of
 from .json_text import write_json
@@ -106,7 +106,7 @@ def _too_many_requests() -> TooManyRequests:
     """Say when a limit of Flask-Limiter, ours or one of the host's own, lets the client through."""
     breaches = [breach_of(limiter) for limiter in _limiters()]
     if any(breach.is_ours for breach in breaches):
-        notify("rate_limited", reason="client")
+        signals.notify(signals.rate_limited, reason="client")
     waits = [breach.wait for breach in breaches if breach.wait is not None]
     return TooManyRequests(retry_after=max(waits, default=None), scope="client")
 

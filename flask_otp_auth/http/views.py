@@ -12,10 +12,9 @@ from flask import Blueprint, Flask, Response, current_app, request
 from flask_limiter import Limiter
 from werkzeug.exceptions import HTTPException
 
-from .. import flow, tokens
+from .. import flow, signals, tokens
 from ..exceptions import AuthenticationFailed
 from ..redaction import describe
-from ..signals import notify
 from ..state import AppState
 from ..types import AuthResult
 from . import schemas, token_views
@@ -112,8 +111,8 @@ def verify() -> Response:
     except (TypeError, ValueError, RecursionError) as error:
         failure = AuthenticationFailed()
         _log.error("the user has no JSON form [error %s]: %s", failure.id, describe(error))
-        notify(
-            "sign_in_failed",
+        signals.notify(
+            signals.sign_in_failed,
             session_id=body["session_id"],
             reason="the user has no JSON form",
             error=error,
