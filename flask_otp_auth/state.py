@@ -118,4 +118,5 @@ def account_rules(settings: Settings) -> AccountRules:
         lockout_threshold=settings.lockout_threshold,
         disable_after=settings.disable_after,
         step=settings.max_attempts,
+        count_within=timedelta(seconds=settings.db_timeout),
     )

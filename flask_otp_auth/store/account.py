@@ -46,12 +46,14 @@ class AccountRules:
     :param lockout_threshold: failures in a row at which the first wait begins, or ``None``.
     :param disable_after: failures in a row that are never exceeded, or ``None``.
     :param step: failures from one wait to the next.
+    :param count_within: how long a guess can take from its verdict to its count.
     """
 
     sends: Sequence[tuple[int, timedelta]]
     lockout_threshold: int | None
     disable_after: int | None
     step: int
+    count_within: timedelta = timedelta(seconds=3)
 
     @property
     def are_off(self) -> bool:

@@ -19,9 +19,10 @@ from .database import Document, acknowledged, durable
 from .expressions import Stage, encoded
 from .failures import fail, give_back, settle, unlock
 
-# So long after its session a reservation lapses: longer than a guess can wait for its verdict and
-# its count, and than the clocks of two servers may differ.
-RESERVATION_OUTLIVES_SESSION = timedelta(seconds=30)
+# A reservation outlives its session by as much as the clocks of two servers may differ, and by the
+# time that the count of its last failure can take; by less than the longest one all the same.
+_CLOCKS_DIFFER = timedelta(seconds=30)
+_LONGEST_COUNT = timedelta(minutes=30)
 _SEPARATOR = ":"
 
 
@@ -131,14 +132,14 @@ class AccountStore:
         :param expires_at: when the session's code expires, UTC.
         :param now: UTC time of the request.
         """
-        about = _reservation(session_id, tries, expires_at, now)
+        about = self._reservation(session_id, tries, expires_at, now)
         return self._admit(key, self._admit_limited, about)
 
     def admit_unlimited(
         self, key: str, session_id: str, *, tries: int, expires_at: datetime, now: datetime
     ) -> Admission:
         """Do the same for a code that no send limit is about, since it is not sent."""
-        about = _reservation(session_id, tries, expires_at, now)
+        about = self._reservation(session_id, tries, expires_at, now)
         return self._admit(key, self._admit_unlimited, about)
 
     def admit_resend(self, key: str, now: datetime) -> Admission:
@@ -148,6 +149,12 @@ class AccountStore:
     def admit_resend_unlimited(self, key: str, now: datetime) -> Admission:
         """Do the same for a code that no send limit is about, since it is not sent."""
         return self._admit(key, self._admit_unlimited, _no_reservation(now))
+
+    def _reservation(
+        self, session_id: str, tries: int, expires_at: datetime, now: datetime
+    ) -> dict[str, Any]:
+        outlives = _CLOCKS_DIFFER + min(self.rules.count_within, _LONGEST_COUNT)
+        return {"now": now, "session": session_id, "tries": tries, "until": expires_at + outlives}
 
     def _admit(self, key: str, update: list[Stage], about: Mapping[str, Any]) -> Admission:
         fields = {"event": True, "granted": True, "retryAt": True, "settle": True, "limit": True}
@@ -249,17 +256,6 @@ def _upsert(
         return cast(Document, run())
     except DuplicateKeyError:  # another request made the document at that moment
         return cast(Document, run())
-
-
-def _reservation(
-    session_id: str, tries: int, expires_at: datetime, now: datetime
-) -> dict[str, Any]:
-    return {
-        "now": now,
-        "session": session_id,
-        "tries": tries,
-        "until": expires_at + RESERVATION_OUTLIVES_SESSION,
-    }
 
 
 def _no_reservation(now: datetime) -> dict[str, Any]:

@@ -61,3 +61,13 @@ def test_no_more_wrong_codes_in_a_row_are_judged_than_the_bound_says(
     assert judged == options.get("DISABLE_AFTER", 100)
     [account] = world.accounts.find()
     assert account["failures"] == judged
+
+
+def test_a_slow_database_lets_no_new_session_have_the_tries_of_a_late_count(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(guarded=True, DB_TIMEOUT=600)
+    world.initiate(NUMBER)
+    [account] = world.accounts.find()
+    [session] = world.sessions.find()
+    assert (account["open"][0]["until"] - session["expiresAt"]).total_seconds() >= 600

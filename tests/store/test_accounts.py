@@ -54,9 +54,10 @@ class Account:
         threshold: int | None = None,
         disable_after: int | None = None,
         step: int = 3,
+        count_within: timedelta = timedelta(seconds=3),
         name: str = "user@example.com",
     ) -> None:
-        rules = AccountRules(sends, threshold, disable_after, step)
+        rules = AccountRules(sends, threshold, disable_after, step, count_within)
         self.store = AccountStore(database, "accounts", key=b"k" * 32, rules=rules)
         self.key = self.store.key_of(name)
 
@@ -414,6 +415,20 @@ class TestTries:
         assert 300 < lapse <= 360  # the first session, and what a guess may take
         assert account.wait_of(refused.retry_at - timedelta(milliseconds=1)) > 0
         assert account.ask(refused.retry_at).tries == 3
+
+    @pytest.mark.parametrize("seconds", [3, 100, 1800, 1e9])
+    def test_a_failure_that_is_counted_late_still_has_its_try(
+        self, database: Database[dict[str, Any]], seconds: float
+    ) -> None:
+        slow = timedelta(seconds=seconds)
+        account = Account(database, threshold=3, disable_after=10, count_within=slow)
+        account.ask(session="s", tries=10, ttl=timedelta(hours=1))
+
+        # Judged when the code was about to expire, by a server whose clock is behind.
+        last = at(3600 + 29) + min(slow, timedelta(minutes=30))
+
+        assert account.ask(last).event is Event.RESERVED
+        assert account.fail("s", judged_at=last, now=last).failures == 1
 
     def test_a_failure_moves_a_try_from_reserved_to_failed(
         self, database: Database[dict[str, Any]], documents: Documents

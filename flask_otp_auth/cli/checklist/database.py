@@ -14,7 +14,7 @@ from ...store.upkeep import indexes_of
 from ..output import reaching_database
 from .point import Point, failed, passed, warned
 
-# A reservation outlives its session by 30 s, which clocks that differ by more could undo.
+# A reservation outlives its session by 30 s for clocks that differ; more could undo it.
 _LARGE_DIFFERENCE = timedelta(seconds=10)
 _SMALL_DIFFERENCE = timedelta(seconds=1)
 _MAKE = "Run: flask otp create-indexes"
