@@ -82,10 +82,16 @@ def answer_unexpected_error(error: Exception) -> Response:
 def _answer(error: RequestError) -> Response:
     if error.code < 500:  # those have their line where the reason is known
         _log.info("request refused: %s %s [error %s]", error.code, error.error_code, error.id)
+    response = json_answer(error.code, body_of(error))
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def body_of(error: RequestError) -> dict[str, Any]:
+    """Return the JSON that answers an error."""
     if error.data_status is not None:
-        return json_answer(
-            error.code, {"data": {"status": error.data_status, "message": error.detail}}
-        )
+        return {"data": {"status": error.data_status, "message": error.detail}}
     content: dict[str, Any] = {
         "id": error.id,
         "title": _phrase(error.code),
@@ -96,10 +102,7 @@ def _answer(error: RequestError) -> Response:
         content["fields"] = error.fields
     if error.retry_after is not None:
         content["retryAfter"] = error.retry_after
-    response = json_answer(error.code, {"status": error.code, "error": content})
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
+    return {"status": error.code, "error": content}
 
 
 def _too_many_requests() -> TooManyRequests:

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, request
 
 from ..config import Settings
+from ..option_values import METHODS
 from ..state import AppState
 
 #: The description of every endpoint with every option on, as it is shipped.
@@ -51,10 +52,7 @@ def _cut_members(description: dict[str, Any], settings: Settings) -> None:
     """Take out what the options of the app keep from requests and answers."""
     schemas = description["components"]["schemas"]
     initiate = schemas["OtpInitiateRequest"]
-    request = description["paths"][f"{_PREFIX}/initiate"]["post"]["requestBody"]
-    examples = request["content"]["application/json"]["examples"]
-    for method in examples.keys() - set(settings.methods):
-        del examples[method]
+    _cut_examples(description["paths"], settings)
     initiate["properties"]["method"]["enum"] = list(settings.methods)
     initiate["allOf"] = [
         rule
@@ -66,6 +64,20 @@ def _cut_members(description: dict[str, Any], settings: Settings) -> None:
         del schemas["OtpSuccess"]["properties"]["deviceToken"]
     if not settings.refresh_token:
         del schemas["OtpSuccess"]["properties"]["refreshToken"]
+
+
+def _cut_examples(paths: dict[str, Any], settings: Settings) -> None:
+    initiate = paths[f"{_PREFIX}/initiate"]["post"]
+    for part in (initiate["requestBody"], initiate["responses"]["400"]):
+        examples = part["content"]["application/json"]["examples"]
+        for method in set(METHODS) - set(settings.methods):
+            del examples[method]
+    verified = paths[f"{_PREFIX}/verify"]["post"]["responses"]["200"]
+    success = verified["content"]["application/json"]["examples"]["success"]["value"]["data"]
+    if settings.trusted_devices is None:
+        del success["deviceToken"]
+    if not settings.refresh_token:
+        del success["refreshToken"]
 
 
 def _cut_schemas(description: dict[str, Any]) -> None:

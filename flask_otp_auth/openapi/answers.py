@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import Schema, fields, validate
 
 
 def _status(value: str) -> fields.String:
-    return fields.String(required=True, validate=validate.OneOf([value]))
+    return fields.String(
+        required=True,
+        validate=validate.OneOf([value]),
+        metadata={"description": "The outcome, for programs."},
+    )
 
 
 def _message(*texts: str) -> fields.String:
@@ -31,7 +35,7 @@ class OtpStartedSession(Schema):
     expires_at = fields.DateTime(
         required=True,
         data_key="expiresAt",
-        metadata={"description": "When the code stops to be right, in UTC."},
+        metadata={"description": "From this moment on the code is too late, in UTC."},
     )
     ttl = fields.Integer(
         required=True,
@@ -90,7 +94,10 @@ class OtpLocked(Schema):
     status = _status("locked")
     message = _message("Too many failed attempts. Session is locked.")
     remaining_attempts = fields.Integer(
-        required=True, data_key="remainingAttempts", validate=validate.Range(0, 0)
+        required=True,
+        data_key="remainingAttempts",
+        validate=validate.Range(0, 0),
+        metadata={"description": "No tries are left."},
     )
 
 
@@ -118,28 +125,34 @@ class OtpTokens(Schema):
     )
 
 
-def error_schema(name: str, status: int, codes: Sequence[str]) -> type[Schema]:
+def error_schema(name: str, status: int, codes: Mapping[str, str]) -> type[Schema]:
     """Return the schema of an error answer.
 
     :param name: of the schema in the description.
     :param status: of HTTP.
-    :param codes: what ``error.code`` can be.
+    :param codes: what ``error.code`` can be, and when it is that.
     """
     members: dict[str, fields.Field[Any]] = {
         "id": fields.UUID(
-            required=True, metadata={"description": "Is in the log of the server as well."}
+            required=True, metadata={"description": "Stands in the log of the server as well."}
         ),
         "title": fields.String(required=True, metadata={"description": "Names the status."}),
         "detail": fields.String(required=True, metadata={"description": "Says what was wrong."}),
         "code": fields.String(
             required=True,
-            validate=validate.OneOf(codes),
-            metadata={"description": "Says what was wrong, for programs."},
+            validate=validate.OneOf(list(codes)),
+            metadata={
+                "description": "Says what was wrong, for programs.",
+                "x-enumDescriptions": dict(codes),
+            },
         ),
     }
     if status == 400:
         members["fields"] = fields.Dict(
-            metadata={"description": "Messages by member, where the body did not fit."}
+            metadata={
+                "description": "Messages by member, where the body did not fit, without what was "
+                "sent."
+            }
         )
     if status in (429, 503):
         members["retry_after"] = fields.Integer(
@@ -147,10 +160,15 @@ def error_schema(name: str, status: int, codes: Sequence[str]) -> type[Schema]:
             validate=validate.Range(min=1),
             metadata={"description": "Seconds to wait. Absent where waiting does not help."},
         )
+    details = Schema.from_dict(members, name=f"{name}Details")
     return Schema.from_dict(
         {
-            "status": fields.Integer(required=True, validate=validate.Range(status, status)),
-            "error": fields.Nested(Schema.from_dict(members, name=f"{name}Details"), required=True),
+            "status": fields.Integer(
+                required=True,
+                validate=validate.Range(status, status),
+                metadata={"description": "The status of the answer."},
+            ),
+            "error": fields.Nested(details, required=True),
         },
         name=name,
     )

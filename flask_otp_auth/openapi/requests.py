@@ -28,8 +28,25 @@ IDENTIFIER_BY_METHOD: dict[str, Any] = {
             "then": {"properties": {"identifier": form}},
         }
         for method, form in (
-            ("sms", {"minLength": 8, "maxLength": 20, "pattern": _PHONE}),
-            ("email", {"maxLength": 254, "pattern": _EMAIL}),
+            (
+                "sms",
+                {
+                    "description": "A phone number of 7 to 15 digits: `+46 (70) 123-4567` becomes "
+                    "`+46701234567`.",
+                    "minLength": 8,
+                    "maxLength": 20,
+                    "pattern": _PHONE,
+                },
+            ),
+            (
+                "email",
+                {
+                    "description": "An email address: `Reader@Example.com` becomes "
+                    "`reader@example.com`.",
+                    "maxLength": 254,
+                    "pattern": _EMAIL,
+                },
+            ),
         )
     ]
 }
@@ -38,10 +55,9 @@ IDENTIFIER_BY_METHOD: dict[str, Any] = {
 #: words, since generators of clients do not read schemas of values that hold one another.
 COMPONENTS: dict[str, dict[str, Any]] = {
     "OtpPayload": {
-        "description": "An object of the client's that the application gets along with the "
-        f"identifier: at most {schemas.PAYLOAD_BYTES} bytes, {schemas.PAYLOAD_LEVELS} levels, "
-        f"{schemas.PAYLOAD_VALUES} values and integers of 64 bits. Objects inside are bounded as "
-        "this one is.",
+        "description": f"At most {schemas.PAYLOAD_BYTES} bytes of JSON, {schemas.PAYLOAD_LEVELS} "
+        f"levels and {schemas.PAYLOAD_VALUES} values, and integers of 64 bits. Objects inside are "
+        "bounded as this one is.",
         "type": "object",
         "maxProperties": schemas.PAYLOAD_MEMBERS,
         "propertyNames": {
@@ -53,16 +69,23 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     },
 }
 
-_SESSION = "0f6a1c3e5b7d9f00aa11bb22cc33dd44"
-
-#: Bodies that each operation takes.
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "initiate": {
-        "sms": {"value": {"identifier": "+46 70 123 45 67", "method": "sms"}},
-        "email": {"value": {"identifier": "reader@example.com", "method": "email"}},
+#: What each member of a request is for.
+MEMBERS: dict[str, dict[str, str]] = {
+    "OtpInitiateRequest": {
+        "identifier": "Whom to send the code to, as the person typed it. It is brought into one "
+        "form, which is what is stored and sent to.",
+        "method": "How to send the code, which says what `identifier` is.",
+        "payload": "Whatever the application wants to know along with the identifier. It is the "
+        "client's word, and nothing is proved by it.",
+        "deviceToken": "What an answer of verify gave this device. Any other value is as good as "
+        "none.",
     },
-    "verify": {"code": {"value": {"sessionId": _SESSION, "code": "123 456"}}},
-    "resend": {"session": {"value": {"sessionId": _SESSION}}},
+    "OtpVerifyRequest": {
+        "sessionId": "From the answer of initiate.",
+        "code": "What the person typed. Spaces and hyphens anywhere in it do not matter. "
+        "Whatever else fits here is a try, and a wrong one.",
+    },
+    "OtpResendRequest": {"sessionId": "From the answer of initiate."},
 }
 
 
@@ -72,8 +95,4 @@ def rules_of(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, Any]:
         return {"anyOf": [{"$ref": "#/components/schemas/OtpPayload"}, {"type": "null"}]}
     if schemas.check_not_blank in field.validators:
         return {"pattern": r"[^ \-]"}
-    if field.data_key == "deviceToken":
-        return {
-            "description": "What verify gave this device; any other value is as good as none.",
-        }
     return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -14,6 +15,8 @@ from openapi_spec_validator import validate
 
 from flask_otp_auth.openapi import SHIPPED, as_text, describe
 from flask_otp_auth.openapi.generate import generate
+
+_REFERENCE = re.compile(r'"\$ref": "#/components/schemas/(\w+)"')
 
 
 def test_the_file_that_is_shipped_is_that_of_the_schemas() -> None:
@@ -81,6 +84,71 @@ def test_a_device_token_is_described_only_where_devices_are_trusted(
     schemas = describe(with_.app)["components"]["schemas"]
     assert "deviceToken" in schemas["OtpInitiateRequest"]["properties"]
     assert "deviceToken" in schemas["OtpSuccess"]["properties"]
+
+
+def test_an_old_client_lets_members_pass_that_a_later_version_answers_with(
+    make_world: MakeWorld,
+) -> None:
+    description = describe(make_world(REFRESH_TOKEN=True, TRUSTED_DEVICES=86_400).app)
+    taken, told = set(), set()
+    for operation in (item["post"] for item in description["paths"].values()):
+        taken |= schemas_below(operation.get("requestBody"), description)
+        told |= schemas_below(operation["responses"], description)
+    schemas = description["components"]["schemas"]
+    closed = {name for name in schemas if schemas[name].get("additionalProperties") is False}
+
+    assert len(told) > 20
+    assert closed & told == set()
+    assert closed == taken - {"OtpPayload"}
+
+
+def schemas_below(part: Any, description: Any) -> set[str]:
+    """Return the names of the schemas that a part of a description leads to."""
+    found: set[str] = set()
+    new = set(_REFERENCE.findall(json.dumps(part)))
+    while new:
+        found |= new
+        below = [description["components"]["schemas"][name] for name in new]
+        new = set(_REFERENCE.findall(json.dumps(below))) - found
+    return found
+
+
+def test_a_member_is_described_for_the_message_that_it_is_in(make_world: MakeWorld) -> None:
+    schemas = describe(make_world(TRUSTED_DEVICES=86_400).app)["components"]["schemas"]
+
+    sent = schemas["OtpInitiateRequest"]["properties"]["deviceToken"]["description"]
+    got = schemas["OtpSuccess"]["properties"]["deviceToken"]["description"]
+    assert "verify" in sent
+    assert "cookies" in got
+
+
+def test_every_operation_and_member_says_what_it_is_for() -> None:
+    description = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    schemas = description["components"]["schemas"]
+
+    silent = [
+        f"{name}.{member}"
+        for name, schema in schemas.items()
+        for member, about in schema.get("properties", {}).items()
+        if not ({"description", "$ref", "oneOf"} & about.keys())
+    ]
+    assert silent == []
+    assert [name for name, schema in schemas.items() if not schema.get("description")] == []
+    for path, item in description["paths"].items():
+        assert item["post"]["description"], path
+
+
+def test_every_error_code_says_when_it_comes() -> None:
+    schemas = json.loads(SHIPPED.read_text(encoding="utf-8"))["components"]["schemas"]
+    codes = [
+        schema["properties"]["code"]
+        for schema in schemas.values()
+        if "code" in schema.get("properties", {}) and "enum" in schema["properties"]["code"]
+    ]
+
+    assert len(codes) == 7
+    for code in codes:
+        assert code["x-enumDescriptions"].keys() == set(code["enum"])
 
 
 def test_nobody_is_told_about_the_endpoints_without_the_option(world: World) -> None:
