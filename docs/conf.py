@@ -12,7 +12,13 @@ author = "The Flask-OTP-Auth developers"
 copyright = "2026, The Flask-OTP-Auth developers"
 release = version = installed_version("Flask-OTP-Auth")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode", "otp_options", "otp_benchmarks"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "otp_options",
+    "otp_openapi",
+    "otp_benchmarks",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"Flask-OTP-Auth {release}"

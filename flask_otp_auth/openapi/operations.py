@@ -80,14 +80,14 @@ SECURITY: dict[str, dict[str, str]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "A refresh token, or at logout an access token too, in the header "
-        "`Authorization`.",
+        "description": "In the header `Authorization`: a refresh token, or for logout an access "
+        "token.",
     },
     "otpRefreshCookie": {
         "type": "apiKey",
         "in": "cookie",
         "name": "refresh_token_cookie",
-        "description": "The refresh token as a cookie, together with `X-CSRF-TOKEN`.",
+        "description": "As a cookie: the refresh token, together with `X-CSRF-TOKEN`.",
     },
 }
 
