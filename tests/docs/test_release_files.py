@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import tomllib
+from types import ModuleType
 
 import pytest
 from documentation import ROOT
@@ -47,6 +49,59 @@ def test_every_python_that_is_promised_is_tested() -> None:
 
     assert matrix == sessions == ", ".join(f'"{version}"' for version in promised)
     assert PROJECT["requires-python"] == f">={promised[0]}"
+
+
+def check_packages() -> ModuleType:
+    path = ROOT / ".ci" / "check_packages.py"
+    spec = importlib.util.spec_from_file_location("check_packages", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+REPOSITORY = "https://code.example.com/flask/otp"
+URLS = {
+    "Source": REPOSITORY,
+    "Documentation": "https://docs.example.com/",
+    "Changes": f"{REPOSITORY}/changes",
+    "Issues": f"{REPOSITORY}/issues",
+}
+
+
+def metadata(urls: dict[str, str]) -> str:
+    lines = [f"Project-URL: {label}, {url}" for label, url in urls.items()]
+    return "\n".join(["Metadata-Version: 2.4", "Name: Flask-OTP-Auth", *lines, "", "The page."])
+
+
+def test_a_release_leads_to_its_source() -> None:
+    check_packages().check_urls(metadata(URLS), REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    ("urls", "complaint"),
+    [
+        ({}, "no URL for Changes, Documentation, Issues, Source"),
+        ({name: url for name, url in URLS.items() if name != "Changes"}, "no URL for Changes"),
+        ({**URLS, "Source": "https://code.example.com/a/fork"}, f"is not {REPOSITORY}"),
+        ({**URLS, "Issues": "http://code.example.com/issues"}, "Issues is not https"),
+    ],
+)
+def test_a_release_that_leads_nowhere_or_elsewhere_is_not_published(
+    urls: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(SystemExit, match=complaint) as stopped:
+        check_packages().check_urls(metadata(urls), REPOSITORY)
+
+    assert "[project.urls]" in str(stopped.value)
+
+
+def test_publishing_asks_for_the_address_of_the_repository_that_it_runs_in() -> None:
+    text = (ROOT / ".github" / "workflows" / "publish.yml").read_text()
+
+    [check] = re.findall(r"run: (python \.ci/check_packages\.py .*)$", text, re.MULTILINE)
+    assert check.endswith('--repository "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY"')
 
 
 def test_the_version_has_its_place_in_the_changes() -> None:
