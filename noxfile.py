@@ -27,11 +27,12 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and types."""
+    """Check style, types, and the files that GitHub reads."""
     session.install("-e", ".[dev]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    session.run("bash", ".ci/check_github_files", external=True)
 
 
 @nox.session
