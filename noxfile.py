@@ -37,8 +37,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a warning is an error."""
+    """Build the documentation; a warning is an error. Its test with Sphinx is here as well."""
     session.install("-e", ".[dev]")
+    session.run("pytest", "-q", "-m", "slow or not slow", "tests/docs/test_http_page.py")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build")
 
 
