@@ -64,7 +64,8 @@ def initiate(world: World, **members: Any) -> Any:
 def test_the_docs_show_requests_and_answers() -> None:
     described = json.dumps(json.loads(SHIPPED.read_text())["paths"])  # those of docs/http.rst
 
-    assert len(JSON) + described.count('"value": {') >= 50
+    assert len(JSON) >= 3
+    assert described.count('"value": {') >= 45
 
 
 @pytest.mark.parametrize("block", JSON, ids=str)
