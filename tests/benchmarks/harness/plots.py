@@ -45,21 +45,22 @@ def throughput(section: Section) -> str:
     found = {
         name: target for name, target in section["targets"].items() if "logins_per_second" in target
     }
-    left, row, top = 300, 26, 44
-    width = 820
+    longest = max(len(target["title"]) for target in found.values())
+    left, row, top = 20 + 7.2 * longest, 26, 44  # a character is 7 wide in most fonts
+    width = round(left) + 520
     most = max(target["logins_per_second"] for target in found.values())
     scale = (width - left - 70) / most
-    parts = [_text(16, 26, "Whole logins a second", more='font-weight="600"')]
+    parts = [_text(16, 26, "Complete logins per second", more='font-weight="600"')]
     for index, (name, target) in enumerate(found.items()):
         y = top + index * row
         speed = target["logins_per_second"]
         parts += [
             _text(left - 10, y + 16, target["title"], "end"),
-            f'<rect x="{left}" y="{y + 3}" width="{speed * scale:.1f}" height="{row - 8}" '
+            f'<rect x="{left:.1f}" y="{y + 3}" width="{speed * scale:.1f}" height="{row - 8}" '
             f'rx="2" fill="{colour_of(name)}"/>',
             _text(left + speed * scale + 6, y + 16, f"{speed:.0f}"),
         ]
-    return _svg(width, top + len(found) * row + 14, "Whole logins a second", parts)
+    return _svg(width, top + len(found) * row + 14, "Complete logins per second", parts)
 
 
 class _Axes:
