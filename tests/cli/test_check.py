@@ -17,6 +17,7 @@ from flask_limiter import Limiter
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.testing.mongod import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore::flask_otp_auth.SecurityWarning")
@@ -210,6 +211,16 @@ def test_a_sender_that_reaches_nobody_is_found_without_a_message(
     assert statuses(world.app)["sender"] == status
     assert "password" not in run(world.app).output
     assert sender.sent == 0
+
+
+def test_a_newcomer_reads_which_option_the_sender_lacks(make_ready: Callable[..., World]) -> None:
+    world = make_ready()
+    Delivery(world.otp)
+
+    output = run(world.app).output
+
+    assert "FAIL  sender: OTP_AUTH_SMS_URLS is not set" in output
+    assert "      Set OTP_AUTH_SMS_URLS" in output
 
 
 def test_a_sender_that_hangs_does_not_hang_the_check(

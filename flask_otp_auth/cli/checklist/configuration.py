@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from flask import Flask
 
+from ...exceptions import ConfigurationError
 from ...keys import JWT_KEY_BYTES, KEY_BYTES
 from ...state import AppState
 from .point import Point, failed, passed, warned
@@ -142,26 +143,25 @@ def sender(app: Flask, state: AppState) -> Iterator[Point]:
     if fault is None:
         yield passed("sender", "its check() found the way open")
     else:
-        yield failed(
-            "sender",
-            f"its check() {fault}",
-            "See that its provider is reachable from here and takes the credentials.",
-        )
+        yield failed("sender", *fault)
 
 
-def _fault_of(app: Flask, check: Callable[[], object]) -> str | None:
-    """Return what is wrong with a check of the host's, which may hang."""
-    faults = [f"did not end within {_CHECK_TIMEOUT} s"]
+def _fault_of(app: Flask, check: Callable[[], object]) -> tuple[str, str] | None:
+    """Return what is wrong with a check of the host's, which may hang, and what to do about it."""
+    what_to_do = "See that its provider is reachable from here and takes the credentials."
+    faults = [(f"its check() did not end within {_CHECK_TIMEOUT} s", what_to_do)]
 
     def run() -> None:
         try:
             with app.app_context():
                 is_open = check() is not False
+        except ConfigurationError as error:
+            faults[:] = [(str(error), f"Set {error.key}, or register another sender.")]
         except Exception as error:
             # Its text may hold the address of a provider with its password.
-            faults[:] = [f"failed with {type(error).__name__}"]
+            faults[:] = [(f"its check() failed with {type(error).__name__}", what_to_do)]
         else:
-            faults[:] = [] if is_open else ["returned False"]
+            faults[:] = [] if is_open else [("its check() returned False", what_to_do)]
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
