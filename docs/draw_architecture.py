@@ -17,7 +17,7 @@ from typing import NamedTuple
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "flask_otp_auth"
 PICTURE = DOCS / "architecture.svg"
-SHARED = "used by every floor"
+SHARED = "used by all layers"
 
 WIDTH, MARGIN, LINE, HEAD, GAP = 890, 16, 21, 34, 26
 LONGEST = 94  # characters of a line of text
@@ -156,7 +156,7 @@ def draw(house: list[Floor]) -> str:
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {tall}" role="img"
   aria-labelledby="title" font-family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
   font-size="12.5" fill="#1c2330">
-  <title id="title">The rooms of Flask-OTP-Auth, each floor above those that it uses</title>
+  <title id="title">The modules of Flask-OTP-Auth, each layer above those that it uses</title>
   <defs>
     <marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8"
       orient="auto"><path d="M0 0 10 5 0 10z" fill="#1b56b3"/></marker>

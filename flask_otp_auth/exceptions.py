@@ -1,26 +1,28 @@
 """Every error and warning of the package, with the answer each one gives over HTTP.
 
-* OtpAuthError
-  x ConfigurationError (a ValueError)
-    + HandlerSignatureError (a TypeError)
-    + MissingHandlerError (500)
-  x RequestError (a werkzeug HTTPException)
-    + InvalidRequest 400
-      - InvalidIdentifier
-    + SessionAlreadyVerified 400
-    + InvalidRefreshToken 401
-    + CsrfMismatch 401
-    + SessionExpired 403
-    + SessionNotFound 404
-    + PayloadTooLarge 413
-    + UnsupportedMediaType 415
-    + TooManyRequests 429
-    + IdentifierLocked 429
-    + TooManyResends 429
-    + InternalError 500
-      - SendFailed
-      - AuthenticationFailed
-    + ServiceUnavailable 503
+The errors form this tree; a number is the HTTP status::
+
+    OtpAuthError
+        ConfigurationError              (also a ValueError)
+            HandlerSignatureError       (also a TypeError)
+            MissingHandlerError         500
+        RequestError                    (also a werkzeug HTTPException)
+            InvalidRequest              400
+                InvalidIdentifier       400
+            SessionAlreadyVerified      400
+            InvalidRefreshToken         401
+            CsrfMismatch                401
+            SessionExpired              403
+            SessionNotFound             404
+            PayloadTooLarge             413
+            UnsupportedMediaType        415
+            TooManyRequests             429
+            IdentifierLocked            429
+            TooManyResends              429
+            InternalError               500
+                SendFailed              500
+                AuthenticationFailed    500
+            ServiceUnavailable          503
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ Fields = Mapping[str, Sequence[str]]
 
 
 class SecurityWarning(UserWarning):
-    """A setting that works and makes guessing or misuse easier than the default does."""
+    """A setting that works, but makes guessing or misuse easier than the default."""
 
 
 class OtpAuthError(Exception):
@@ -48,15 +50,15 @@ class OtpAuthError(Exception):
 
     @cached_property
     def id(self) -> str:
-        """A UUID that stands both in the answer to the client and in the log."""
+        """A UUID that appears both in the answer to the client and in the log."""
         return str(uuid.uuid4())
 
 
 class ConfigurationError(OtpAuthError, ValueError):
-    """An option is missing, unknown or out of its bounds.
+    """An option is missing, unknown or not allowed.
 
-    :param key: the name in ``app.config``, or of the argument, that has to change.
-    :param fault: what is wrong with it and which values are allowed; never a secret.
+    :param key: the key in ``app.config``, or the name of the argument, that has to change.
+    :param fault: what is wrong with it and which values are allowed, without any secret.
     """
 
     def __init__(self, key: str, fault: str) -> None:
@@ -70,13 +72,11 @@ class HandlerSignatureError(ConfigurationError, TypeError):
 
 
 class RequestError(HTTPException, OtpAuthError):
-    """A request that gets an error answer; in Python the same is raised.
+    """A request that is refused or fails: an error object over HTTP, this exception in Python.
 
-    Flask turns it into an answer of its status also in the host's own views.
-
-    :param detail: the text for the client; the class has a default.
-    :param retry_after: seconds after which the same request may succeed, if time heals it.
-    :param fields: messages by member of the body, without the submitted values.
+    :param detail: the text for the client; each class has a default.
+    :param retry_after: seconds after which the same request may succeed, if waiting helps.
+    :param fields: messages for each member of the body, without the submitted values.
     """
 
     #: HTTP status.
@@ -97,9 +97,9 @@ class RequestError(HTTPException, OtpAuthError):
     ) -> None:
         if detail is not None:
             self.detail = detail
-        #: Whole seconds, rounded up, or ``None`` where waiting does not help.
+        #: Whole seconds, rounded up, or ``None`` if waiting does not help.
         self.retry_after = None if retry_after is None else max(1, math.ceil(retry_after))
-        #: Messages by member of the body.
+        #: Messages for each member of the body.
         self.fields = fields
         super().__init__(self.detail)
 
@@ -119,7 +119,7 @@ class RequestError(HTTPException, OtpAuthError):
 
 
 class InvalidRequest(RequestError):
-    """The body is no JSON object, or a member of it is missing, unknown or out of bounds."""
+    """The body is not a JSON object, or one of its members is missing, unknown or not allowed."""
 
     code = 400
     error_code = "badRequest"
@@ -133,7 +133,7 @@ class InvalidIdentifier(InvalidRequest):
 
 
 class SessionAlreadyVerified(RequestError):
-    """The session has been used up by a right code before."""
+    """The session has already been verified with its correct code."""
 
     code = 400
     error_code = "alreadyVerified"
@@ -141,7 +141,7 @@ class SessionAlreadyVerified(RequestError):
 
 
 class InvalidRefreshToken(RequestError):
-    """The refresh token is missing, forged, expired, used before, or of a login that has ended."""
+    """The refresh token is missing, forged, expired or already used, or its login has ended."""
 
     code = 401
     error_code = "invalidRefreshToken"
@@ -149,7 +149,7 @@ class InvalidRefreshToken(RequestError):
 
 
 class CsrfMismatch(RequestError):
-    """A logout came with the cookies of a login and without its CSRF token."""
+    """A logout came with the cookies of a login, but without its CSRF token."""
 
     code = 401
     error_code = "unauthorized"
@@ -166,7 +166,7 @@ class SessionNotFound(RequestError):
 
 
 class SessionExpired(RequestError):
-    """The lifetime of the session's codes is over."""
+    """The codes of the session have expired."""
 
     code = 403
     error_code = "expired"
@@ -175,7 +175,7 @@ class SessionExpired(RequestError):
 
 
 class PayloadTooLarge(RequestError):
-    """The body is larger than a request of this package can be."""
+    """The body is larger than any valid request."""
 
     code = 413
     error_code = "payloadTooLarge"
@@ -191,9 +191,9 @@ class UnsupportedMediaType(RequestError):
 
 
 class TooManyRequests(RequestError):
-    """A send limit is used up.
+    """A limit on codes has been reached.
 
-    :param scope: ``"client"`` or ``"identifier"``: what the limit counts by.
+    :param scope: whose limit it is: ``"client"`` or ``"identifier"``.
     """
 
     code = 429
@@ -202,12 +202,12 @@ class TooManyRequests(RequestError):
 
     def __init__(self, *, retry_after: float | None, scope: str) -> None:
         super().__init__(retry_after=retry_after)
-        #: What the limit counts by.
+        #: Whose limit it is: ``"client"`` or ``"identifier"``.
         self.scope = scope
 
 
 class IdentifierLocked(RequestError):
-    """Too many wrong codes in a row: no new code yet, or none before an unlock."""
+    """There were too many consecutive wrong codes: a new code has to wait, or needs an unlock."""
 
     code = 429
     error_code = "identifierLocked"
@@ -215,7 +215,7 @@ class IdentifierLocked(RequestError):
 
 
 class TooManyResends(RequestError):
-    """The session has had all its resends; a new session may be started."""
+    """The session has used all of its resends; a new session can be started."""
 
     code = 429
     error_code = "tooManyResends"
@@ -223,7 +223,7 @@ class TooManyResends(RequestError):
 
 
 class InternalError(RequestError):
-    """Something failed on our side; the log has the reason under the same ``id``."""
+    """Something failed in the application; the log has the reason under the same ``id``."""
 
     code = 500
     error_code = "internalServerError"
@@ -231,19 +231,19 @@ class InternalError(RequestError):
 
 
 class SendFailed(InternalError):
-    """The sender returned no true value or raised; its session cannot be verified."""
+    """The sender failed or did not return a true value; the session cannot be verified."""
 
     detail = "Failed to send verification code"
 
 
 class AuthenticationFailed(InternalError):
-    """A handler failed after the right code; the session is used up all the same."""
+    """A handler failed after a correct code; the session has ended nevertheless."""
 
     detail = "Failed to complete authentication"
 
 
 class ServiceUnavailable(RequestError):
-    """The database, or the store of the limits, did not answer within ``OTP_AUTH_DB_TIMEOUT``."""
+    """MongoDB, or the storage of the limits, did not answer within ``OTP_AUTH_DB_TIMEOUT``."""
 
     code = 503
     error_code = "serviceUnavailable"

@@ -41,12 +41,12 @@ VerifySuccess = TypeVar("VerifySuccess", bound=VerifySuccessHandler)
 
 
 class FlaskOtpAuth:
-    """Sign in with a one-time code sent by SMS or email.
+    """Login with a one-time code sent by SMS or email.
 
-    The handlers are kept here; all that is built from configuration is kept on the application,
-    so one instance may serve several.
+    The object holds the handlers. Everything that is built from configuration is stored on the
+    application, so one object may serve several applications.
 
-    :param app: initialise at once; otherwise call :meth:`init_app` later.
+    :param app: the application to initialise; without it, call :meth:`init_app` later.
     :param mongo: see :meth:`init_app`.
     :param limiter: see :meth:`init_app`.
     """
@@ -65,17 +65,18 @@ class FlaskOtpAuth:
     def init_app(
         self, app: Flask, *, mongo: PyMongo | None = None, limiter: Limiter | None = None
     ) -> None:
-        """Read the options of *app*, check them, and register the endpoints.
+        """Read and check the options of an application, and register the endpoints.
 
-        No database is touched before the first request.
+        The database is not used before the first request.
 
-        :param mongo: the initialised PyMongo of the host; without it one is made from
-            ``MONGO_URI``, and the host's JSON provider stays as it is.
-        :param limiter: the Limiter of the host, which the rules of ``OTP_AUTH_CLIENT_LIMITS`` are
-            attached to and which may be initialised later; without it the one that *app* has, else
-            one of our own over the same MongoDB.
+        :param app: the application.
+        :param mongo: an initialised PyMongo object. Without it, a connection to ``MONGO_URI`` is
+            made, which does not change the application's JSON provider.
+        :param limiter: the Limiter to which the rules of ``OTP_AUTH_CLIENT_LIMITS`` are attached;
+            it may be initialised later. Without it, the Limiter of *app* is used or, if there is
+            none, a new one over the same MongoDB database.
         :raises ConfigurationError: an option is wrong; the error names it.
-        :raises RuntimeError: *app* has been initialised before.
+        :raises RuntimeError: *app* has already been initialised.
         """
         if _NAME in app.extensions:
             raise RuntimeError(
@@ -109,34 +110,40 @@ class FlaskOtpAuth:
         weaknesses.announce(app, settings, makes_own_tokens=self._handlers.makes_own_tokens)
 
     def send_code_handler(self, function: SendCode) -> SendCode:
-        """Register the sender; required.
+        """Register the function that sends a code. This handler is required.
 
-        It is called as ``(code, identifier, method, payload)`` and returns ``True`` once the
-        message is on its way. Anything else, an exception included, ends the session.
+        It is called with ``(code, identifier, method, payload)`` and returns ``True`` once the
+        message is on its way. A false value or an exception ends the session.
 
-        :raises HandlerSignatureError: it cannot be called so.
+        :param function: the handler, a plain function or an ``async def`` function.
+        :returns: the function itself.
+        :raises HandlerSignatureError: the function cannot be called with these arguments.
         """
         self._handlers.set_send_code(function)
         return function
 
     def get_user_handler(self, function: GetUser) -> GetUser:
-        """Register the function that finds, or signs up, the user of an identifier; required.
+        """Register the function that finds, or signs up, a user. This handler is required.
 
-        It is called as ``(identifier, method, payload)`` after the right code and returns the
-        user, or ``None``. The payload is the client's word: take no rights from it.
+        It is called with ``(identifier, method, payload)`` after a correct code and returns the
+        user, or ``None``. The payload comes from the client and must not be trusted.
 
-        :raises HandlerSignatureError: it cannot be called so.
+        :param function: the handler, a plain function or an ``async def`` function.
+        :returns: the function itself.
+        :raises HandlerSignatureError: the function cannot be called with these arguments.
         """
         self._handlers.set_get_user(function)
         return function
 
     def verify_success_handler(self, function: VerifySuccess) -> VerifySuccess:
-        """Register the function that signs a user in; without it JWTs are made.
+        """Register the function that issues the token. Without it, the token is a JWT.
 
-        It is called as ``(user, identifier, method, payload)`` and returns
-        ``{"user": ..., "token": ...}``.
+        It is called with ``(user, identifier, method, payload)`` and returns
+        ``{"user": ..., "token": ...}``. The token may be left out.
 
-        :raises HandlerSignatureError: it cannot be called so.
+        :param function: the handler, a plain function or an ``async def`` function.
+        :returns: the function itself.
+        :raises HandlerSignatureError: the function cannot be called with these arguments.
         """
         self._handlers.set_verify_success(function)
         return function
@@ -149,14 +156,14 @@ class FlaskOtpAuth:
         *,
         device_token: str | None = None,
     ) -> InitiateResult:
-        """Start a session and have its code sent, as ``POST /otp/initiate`` does.
+        """Start a session and send its code, as ``POST /otp/initiate`` does.
 
         :param identifier: a phone number or email address, in any accepted form.
         :param method: ``"sms"`` or ``"email"``.
-        :param payload: JSON object for the handlers, at most 2 KiB.
-        :param device_token: what ``VerifyResult.device_token`` was at an earlier sign-in on
-            the same device, with ``OTP_AUTH_TRUSTED_DEVICES``; any other value is the same as none.
-        :raises RequestError: what HTTP answers with an error object.
+        :param payload: a JSON object for the handlers, of at most 2 KiB.
+        :param device_token: the ``VerifyResult.device_token`` of an earlier login on the same
+            device, with ``OTP_AUTH_TRUSTED_DEVICES``. An invalid token is ignored.
+        :raises RequestError: the request is refused, or the code could not be sent.
         """
         state = self._state()
         body = {"identifier": identifier, "method": method, "payload": payload}
@@ -170,58 +177,60 @@ class FlaskOtpAuth:
     def resend(self, session_id: str) -> InitiateResult:
         """Send another code for a pending session, as ``POST /otp/resend`` does.
 
-        The codes sent before keep working; tries and lifetime do not grow.
+        Earlier codes keep working. There are no additional attempts and no additional time.
 
-        :param session_id: what :meth:`initiate` returned.
-        :raises RequestError: what HTTP answers with an error object, and besides SessionNotFound
-            and SessionExpired.
+        :param session_id: the ``session_id`` that :meth:`initiate` returned.
+        :raises RequestError: the request is refused, or the code could not be sent. This includes
+            SessionNotFound and SessionExpired.
         """
         checked = schemas.load(schemas.resend_request, {"sessionId": session_id})
         return flow.resend(self._state(), checked["session_id"])
 
     def unlock(self, identifier: str, method: Method) -> bool:
-        """Forget the failures and the sends of an account, so that it gets new codes again.
+        """Clear the failures of an account and the codes counted for it, so that it gets new ones.
 
         :param identifier: any identifier of the account.
         :param method: ``"sms"`` or ``"email"``.
-        :returns: whether there were any.
-        :raises InvalidIdentifier: the identifier has no accepted form.
-        :raises ServiceUnavailable: the database is away.
+        :returns: whether there was anything to clear.
+        :raises InvalidIdentifier: the identifier does not have an accepted form.
+        :raises ServiceUnavailable: the database is unavailable.
         """
         state = self._state()
         checked = _checked_initiate(state, {"identifier": identifier, "method": method})
         return flow.unlock(state, checked["identifier"], method)
 
     def verify(self, session_id: str, code: str) -> VerifyResult:
-        """Judge a typed code, as ``POST /otp/verify`` does.
+        """Check a typed code, as ``POST /otp/verify`` does.
 
-        :param session_id: what :meth:`initiate` returned.
-        :param code: what the person typed; spaces and hyphens do not matter.
-        :raises RequestError: what HTTP answers with an error object.
+        :param session_id: the ``session_id`` that :meth:`initiate` returned.
+        :param code: what the person typed; spaces and hyphens are ignored.
+        :raises RequestError: an argument is not valid, the session has already been verified, a
+            handler failed, or the database is unavailable. A wrong code is not an error.
         """
         body = {"sessionId": session_id, "code": code}
         checked = schemas.load(schemas.verify_request, body)
         return flow.verify(self._state(), checked["session_id"], checked["code"])
 
     def get_session(self, session_id: str) -> Session | None:
-        """Return a session as it stands, or ``None``; nothing in it helps to guess the code.
+        """Return a stored session, or ``None``. It contains nothing that helps to guess the code.
 
-        :raises InvalidRequest: the id is no text.
-        :raises ServiceUnavailable: the database is away.
+        :param session_id: the ``session_id`` that :meth:`initiate` returned.
+        :raises InvalidRequest: the id is not a string.
+        :raises ServiceUnavailable: the database is unavailable.
         """
         if not isinstance(session_id, str):
             raise InvalidRequest(fields={"sessionId": ["Not a valid string."]})
         return flow.find_session(self._state(), session_id)
 
     def close(self, app: Flask) -> None:
-        """Let *app* go: finish what is being sent, and close the connections that we opened.
+        """Finish sending codes in the background, and close the connections of :meth:`init_app`.
 
-        A long-lived app needs no call; its connections are closed when the process ends. Tests
-        and scripts that make many apps call it when they are done with one. A PyMongo that
-        :meth:`init_app` was given stays open.
+        A long-lived application does not need this; its connections are closed when the process
+        ends. Call it in tests and scripts that create many applications. A PyMongo object that was
+        passed to :meth:`init_app` stays open.
 
-        :param app: an app that this FlaskOtpAuth has been initialised on; it cannot be used for
-            sign-ins any more if its PyMongo was ours.
+        :param app: an application on which this object has been initialised. Nobody can sign in to
+            it any more, unless it has a PyMongo object of its own.
         """
         state = self._state_of(app)
         if state.background is not None:
@@ -230,13 +239,13 @@ class FlaskOtpAuth:
             state.close()
 
     def is_logged_out(self, jwt_payload: Mapping[str, Any]) -> bool:
-        """Tell whether a token was logged out, or its login has ended.
+        """Return whether a token was logged out or its login has ended.
 
-        ``jwt_required`` asks this by itself, unless the app has a ``token_in_blocklist_loader`` of
-        its own, which should ask it then.
+        ``jwt_required`` checks this by itself, unless the application has a
+        ``token_in_blocklist_loader`` of its own, which should then call this method.
 
-        :param jwt_payload: the claims of a token whose signature has been checked.
-        :raises ServiceUnavailable: the database is away.
+        :param jwt_payload: the claims of a token whose signature has been verified.
+        :raises ServiceUnavailable: the database is unavailable.
         """
         return flow.is_logged_out(self._state(), jwt_payload)
 

@@ -28,14 +28,14 @@ Receiver = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What is counted; every metric has the label ``method``.
+    """The metrics of an application. Every metric has the label ``method``.
 
-    :param codes_sent: codes that the sender took, resends included.
-    :param send_failures: codes that it did not take.
-    :param verdicts: judged codes, by ``outcome``.
-    :param refusals: sends that a limit or a lock refused, by ``reason``.
-    :param lockouts: locks that began, by ``reason``.
-    :param time_to_verify: seconds from the request for a code to the right code.
+    :param codes_sent: codes that the sender accepted, including resends.
+    :param send_failures: codes that it did not accept.
+    :param verdicts: checked codes, by ``outcome``.
+    :param refusals: requests for a code that a limit or a lock refused, by ``reason``.
+    :param lockouts: new locks, by ``reason``.
+    :param time_to_verify: seconds from the request for a code to the correct code.
     """
 
     codes_sent: Counter
@@ -50,14 +50,15 @@ _made: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
 
 
 def register(app: Flask, registry: CollectorRegistry | None = None) -> Metrics:
-    """Count what happens in *app* from now on. Needs the extra ``metrics``.
+    """Start to count what happens in an application. This needs the extra ``metrics``.
 
-    Several apps of one process may count in one registry. The time to verify costs one look at
-    the session for each right code.
+    Several applications of one process may share a registry.
 
-    :param registry: where the metrics are; without it that of ``prometheus_client``.
-    :returns: the metrics, to be read in tests.
-    :raises RuntimeError: *app* is counted already.
+    :param app: an application on which ``init_app`` was called.
+    :param registry: the registry for the metrics; without it, the default registry of
+        ``prometheus_client``.
+    :returns: the metrics, for tests.
+    :raises RuntimeError: the metrics of *app* have already been registered.
     """
     if _NAME in app.extensions:
         raise RuntimeError("The metrics of this app have been registered before.")

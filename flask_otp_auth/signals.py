@@ -1,10 +1,12 @@
-"""Signals that a host can connect to; the sender is the app.
+"""The signals of the extension; the sender of each one is the application.
 
-Each receiver gets ``method``, ``identifier`` (masked), ``session_id`` and ``reason``, any of which
-may be ``None``; never a code. Some signals have more, and new ones may come, so a receiver ends its
-parameters with ``**extra``. What a receiver raises is logged and changes no answer.
-``send_failed`` and ``sign_in_failed`` also give ``error``, the exception of the host's function or
-``None``, for an error tracker; its text and its frames are the host's own, and are not redacted.
+Every signal passes ``method``, the masked ``identifier``, ``session_id`` and ``reason``, any of
+which may be ``None``. It never passes a code. Some signals have more arguments, and others may be
+added, so end the parameters of a receiver with ``**extra``. If a receiver raises an exception, the
+exception is logged and does not change the answer.
+
+For error trackers, ``send_failed`` and ``sign_in_failed`` also pass ``error``, the exception of
+your handler or ``None``. Its message and its frames are not redacted.
 """
 
 from __future__ import annotations
@@ -21,30 +23,31 @@ from .types import Session
 _log = logging.getLogger("flask_otp_auth")
 _signals = Namespace()
 
-#: A session was stored and its code is about to be sent.
+#: A session has been stored, and its code is about to be sent.
 session_initiated = _signals.signal("session-initiated")
-#: The sender took a code; also after a resend.
+#: The sender accepted a code. This signal is also sent for resends.
 code_sent = _signals.signal("code-sent")
-#: The sender did not take a code; ``reason`` says whether it raised or returned no true value.
+#: The sender did not accept a code. ``reason`` says whether it raised an exception or returned a
+#: false value.
 send_failed = _signals.signal("send-failed")
-#: A right code used its session up.
+#: A session was verified with its correct code.
 code_verified = _signals.signal("code-verified")
-#: A right code was shown and a handler failed, so that nobody was signed in.
+#: A handler failed after a correct code, so nobody was signed in.
 sign_in_failed = _signals.signal("sign-in-failed")
-#: A wrong code cost a try, or a code came for a session that takes none; ``reason`` is which.
+#: A code was wrong, or its session does not accept codes any more. ``reason`` says which.
 code_rejected = _signals.signal("code-rejected")
-#: The last try of a session was wrong.
+#: The last attempt of a session was wrong.
 session_locked = _signals.signal("session-locked")
-#: An identifier gets no new codes for a while (``reason="waiting"``) or any more (``"disabled"``);
-#: ``bound`` says after how many failures.
+#: An account has to wait for new codes (``reason="waiting"``), or needs an unlock (``"disabled"``).
+#: ``bound`` is the number of failures that caused it.
 identifier_locked = _signals.signal("identifier-locked")
-#: The failures of an identifier were forgotten on request.
+#: The failures of an account were cleared by an unlock.
 identifier_unlocked = _signals.signal("identifier-unlocked")
-#: A send was refused; ``reason`` is ``"client"`` or ``"identifier"`` for a send limit,
-#: ``"lockout"`` after too many failures, ``"tries"`` while open sessions hold all that are left.
-#: ``bound`` is the send limit that was reached, such as ``"5 per 15 minute"``.
+#: A code was refused. ``reason`` is ``"client"`` or ``"identifier"`` for a limit on codes,
+#: ``"lockout"`` after too many failures, and ``"tries"`` while open sessions have reserved all
+#: remaining attempts. ``bound`` is the limit that was reached, such as ``"5 per 15 minute"``.
 rate_limited = _signals.signal("rate-limited")
-#: A code was asked for from a device that has signed in to the account before.
+#: A device that has signed in to the account before asked for a code.
 trusted_device_used = _signals.signal("trusted-device-used")
 
 

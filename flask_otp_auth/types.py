@@ -19,10 +19,10 @@ VerifySuccessHandler = Callable[[Any, str, Method, Payload | None], Any]
 
 @dataclass(frozen=True, slots=True)
 class InitiateResult:
-    """A session whose code was handed to the sender.
+    """A session whose code was passed to the sender.
 
     :param session_id: 32 lower-case hexadecimal digits.
-    :param expires_at: the UTC time, in whole milliseconds, at which the code stops to be right.
+    :param expires_at: the UTC time, in whole milliseconds, at which the code expires.
     :param ttl: seconds from now to ``expires_at``.
     """
 
@@ -36,14 +36,14 @@ class InitiateResult:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """What became of a typed code.
+    """The outcome of a typed code.
 
-    :param status: the outcome; ``token`` and ``user`` are set for ``"success"`` only.
-    :param token: the access token; ``None`` if a ``verify_success_handler`` gave none.
-    :param refresh_token: the refresh token, with ``OTP_AUTH_REFRESH_TOKEN`` only.
-    :param device_token: the token of the device, with ``OTP_AUTH_TRUSTED_DEVICES`` only.
-    :param user: what the ``verify_success_handler`` gave as user, else ``{"id": ...}``.
-    :param remaining_attempts: tries left, for ``"invalid_code"`` and ``"locked"``.
+    :param status: the outcome; ``token`` and ``user`` are set only for ``"success"``.
+    :param token: the access token; ``None`` if a ``verify_success_handler`` returned none.
+    :param refresh_token: the refresh token, only with ``OTP_AUTH_REFRESH_TOKEN``.
+    :param device_token: the token of the device, only with ``OTP_AUTH_TRUSTED_DEVICES``.
+    :param user: the user that the ``verify_success_handler`` returned, otherwise ``{"id": ...}``.
+    :param remaining_attempts: the attempts left, for ``"invalid_code"`` and ``"locked"``.
     :param message: the text for the person who typed the code; ``None`` for ``"success"``.
     """
 
@@ -68,13 +68,13 @@ class Session:
     :param method: how the code was sent.
     :param status: ``"pending"``, ``"verified"``, ``"locked"`` or ``"expired"``.
     :param attempts: wrong codes so far.
-    :param max_attempts: wrong codes at which the session locks.
-    :param created_at: UTC.
-    :param expires_at: UTC; a code is right strictly before it.
-    :param verified_at: UTC, or ``None``.
-    :param payload: what the client sent along, or ``None``.
-    :param resends: codes that were asked for after the first.
-    :param account: the key of the document that its sends and failures are counted in.
+    :param max_attempts: the number of wrong codes that locks the session.
+    :param created_at: the UTC time at which the session was started.
+    :param expires_at: the UTC time at which its codes expire; they are valid strictly before it.
+    :param verified_at: the UTC time of the correct code, or ``None``.
+    :param payload: the payload that the client sent, or ``None``.
+    :param resends: how many codes were sent after the first.
+    :param account: the key of the account document in which its codes and failures are counted.
     :param locale: the language of its messages, a BCP 47 tag, or ``None``.
     """
 

@@ -28,15 +28,17 @@ _log = logging.getLogger("flask_otp_auth")
 
 
 class Delivery:
-    """Sends codes, with good texts in the person's language, and registers itself as the sender.
+    """Sends codes in the language of the person, and registers itself as ``send_code_handler``.
 
     An SMS goes to the providers of ``OTP_AUTH_SMS_URLS``. An email goes through Flask-Mail or
-    Flask-Mailman where the app has one, then to the providers of ``OTP_AUTH_EMAIL_URLS``. They are
-    tried in order until one takes the message, all within ``OTP_AUTH_SEND_TIMEOUT``.
+    Flask-Mailman if the application has one of them, then to the providers of
+    ``OTP_AUTH_EMAIL_URLS``. They are tried in order until one accepts the message, all within
+    ``OTP_AUTH_SEND_TIMEOUT``.
 
-    :param otp: whose ``send_code_handler`` this is.
-    :param console: where a method has no provider, print its messages to the terminal. By default
-        only while ``app.debug`` or ``app.testing`` is on, ``True`` always, ``False`` never.
+    :param otp: the extension whose sender this is.
+    :param console: whether to print the messages of a method without a provider in the terminal:
+        always (``True``), never (``False``), or while ``app.debug`` or ``app.testing`` is on
+        (``None``).
     """
 
     def __init__(self, otp: FlaskOtpAuth, *, console: bool | None = None) -> None:
@@ -45,13 +47,13 @@ class Delivery:
         otp.send_code_handler(self.send)
 
     def send(self, code: str, identifier: str, method: Method, payload: Payload | None) -> bool:
-        """Send a code; what ``send_code_handler`` registers.
+        """Send a code. This method is registered as the ``send_code_handler``.
 
         :param code: the digits.
         :param identifier: the normalised phone number or email address.
         :param method: ``"sms"`` or ``"email"``.
-        :param payload: the client's word; for the templates.
-        :returns: whether a provider took the message; the log says why one did not.
+        :param payload: the payload that the client sent, for the templates.
+        :returns: whether a provider accepted the message. If none did, the log says why.
         :raises ConfigurationError: there is no provider for *method*.
         """
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -68,13 +70,13 @@ class Delivery:
         return self._attempts.deliver(app, message, providers, settings.send_timeout)
 
     def check(self) -> None:
-        """See whether a code could be sent by each method now; ``flask otp check`` calls it.
+        """Check that a code could be sent by each method now. ``flask otp check`` calls this.
 
-        Of the providers of a method one has to be reachable. Those of Flask-Mail and
-        Flask-Mailman are not tried.
+        At least one provider of each method has to be reachable. The servers of Flask-Mail and
+        Flask-Mailman are not checked.
 
         :raises ConfigurationError: a method has no provider.
-        :raises OSError: none of its providers can be reached.
+        :raises OSError: none of the providers of a method can be reached.
         """
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         settings = cast("AppState", app.extensions["otp_auth"]).settings

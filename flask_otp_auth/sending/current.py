@@ -22,5 +22,8 @@ def sending(session: Session) -> Iterator[None]:
 
 
 def current_session() -> Session | None:
-    """Return the session that the running sender was called for, or ``None`` outside of one."""
+    """Return the session whose code is being sent, or ``None`` outside of a sender.
+
+    :returns: the :class:`~flask_otp_auth.Session`, with the language of its messages.
+    """
     return _session.get()

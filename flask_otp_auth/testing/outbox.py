@@ -25,10 +25,10 @@ class Sent:
     :param code: the code in it.
     :param identifier: the normalised phone number or email address.
     :param method: ``"sms"`` or ``"email"``.
-    :param payload: what the client sent along, or ``None``.
-    :param session_id: of the session that the code is for.
+    :param payload: the payload that the client sent, or ``None``.
+    :param session_id: the id of the session that the code belongs to.
     :param locale: the language of the session.
-    :param text: the SMS, or the plain part of the email, as ``Delivery`` would send it.
+    :param text: the SMS, or the plain-text part of the email, as ``Delivery`` would send it.
     :param subject: the subject of the email; empty for an SMS.
     :param html: the HTML part of the email; empty for an SMS.
     """
@@ -53,15 +53,15 @@ class Outbox:
 
     @property
     def messages(self) -> list[Sent]:
-        """All messages; those that are being sent in the background are waited for."""
+        """All messages. Codes that are being sent in the background are waited for."""
         _drain(self._state.background)
         return list(self._sent)
 
     def last_code(self, identifier: str) -> str:
-        """Return the code that was sent last to a phone number or email address.
+        """Return the last code that was sent to a phone number or email address.
 
-        :param identifier: in any form that a client may send it in.
-        :raises LookupError: none was; the text says who got one.
+        :param identifier: the identifier, in any accepted form.
+        :raises LookupError: no code was sent to it; the message says who got one.
         """
         method: Method = "email" if "@" in identifier else "sms"
         region = self._state.settings.default_region
@@ -110,15 +110,16 @@ class Outbox:
 
 @contextmanager
 def otp_outbox(app: Flask) -> Iterator[Outbox]:
-    """Keep the messages of an application instead of sending them, and lift its send limits.
+    """Keep the messages of an application instead of sending them, and lift its limits on codes.
 
-    No ``send_code_handler`` is needed meanwhile, and none is called. Neither the limits of clients
-    nor those of identifiers apply, so one person may sign in twice in a test; locks after wrong
-    codes do. It works for codes that are sent in the background too, and for any number of threads.
+    Meanwhile no ``send_code_handler`` is needed, and none is called. The limits on clients and
+    accounts do not apply, so a person can sign in twice in one test, but the locks after wrong
+    codes do. This also works for codes that are sent in the background, and for any number of
+    threads.
 
-    :param app: the application, on which ``init_app`` was called.
-    :returns: a context manager that gives the :class:`Outbox`.
-    :raises RuntimeError: the application has no Flask-OTP-Auth.
+    :param app: an application on which ``init_app`` was called.
+    :returns: a context manager whose value is the :class:`Outbox`.
+    :raises RuntimeError: ``init_app`` was not called on the application.
     """
     state = cast("AppState | None", app.extensions.get("otp_auth"))
     if state is None:
