@@ -18,15 +18,15 @@ EVENTS = (
     *("rate_limited", "trusted_device_used"),
 )
 KEPT = 90 * 24 * 3600  # seconds
-TIMEOUT = 1  # seconds that a document may take; the login waits for it
+TIMEOUT = 1  # seconds to write a document, for which the login waits
 
 
 def add_audit(app: Flask, mongo: PyMongo, name: str = "otp_audit") -> None:
     """Write every event of *app* to the collection *name*.
 
-    A document says what happened, when, to whom (masked), in which session (its first digits) and
-    from which address. If it cannot be written, the login goes on and the log of the application
-    says so.
+    A document records what happened, when, to whom (masked), in which session (its first digits)
+    and from which address. If it cannot be written, the login continues and the log of the
+    application says so.
     """
     if mongo.db is None:
         raise ValueError("the URI of mongo names no database")
@@ -38,7 +38,7 @@ def add_audit(app: Flask, mongo: PyMongo, name: str = "otp_audit") -> None:
         ) -> None:
             document = {
                 "event": event,
-                # Its text may hold the code.
+                # The message of the exception may contain the code.
                 "error": type(error).__name__ if error is not None else None,
                 "at": dt.datetime.now(dt.UTC),
                 "session": session_id and session_id[:8],
@@ -57,6 +57,6 @@ def add_audit(app: Flask, mongo: PyMongo, name: str = "otp_audit") -> None:
 
     @app.cli.command("create-audit-indexes")
     def create_audit_indexes() -> None:
-        """Make the indexes of the audit trail."""
+        """Create the indexes of the audit trail."""
         events.create_index("at", expireAfterSeconds=KEPT)
         events.create_index([("identifier", 1), ("at", -1)])

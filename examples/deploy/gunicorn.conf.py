@@ -1,26 +1,26 @@
-"""What gunicorn reads when it is started in this folder."""
+"""The settings that gunicorn reads when it is started in this folder."""
 
 import os
 
 wsgi_app = "app:create_app()"
-# Only the proxy may reach this port: who can ask past it chooses the address to be counted by.
+# Only the proxy may reach this port: clients that bypass it can choose the address they count as.
 bind = os.environ.get("BIND", "127.0.0.1:8000")
 
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-# A thread waits for the mail server and for MongoDB; the processor does little.
+# Threads mostly wait for the mail server and for MongoDB.
 threads = 8
-# The connection to MongoDB is made in each worker, after the fork.
+# Safe, since each worker connects to MongoDB by itself, after the fork.
 preload_app = True
 
-# More than a request may take: OTP_AUTH_SEND_TIMEOUT, and a few times OTP_AUTH_DB_TIMEOUT.
+# More than a request may take: OTP_AUTH_SEND_TIMEOUT plus five times OTP_AUTH_DB_TIMEOUT.
 timeout = 30
 graceful_timeout = 30
-# Longer than nginx keeps an idle connection, so that it never writes into one that is closing.
+# Longer than nginx keeps idle connections, so that it never uses one that is being closed.
 keepalive = 75
 
-# Nobody has to steer a running server through a socket.
+# Nothing here needs the socket through which a running server can be controlled.
 control_socket_disable = True
 
-# Neither bodies nor tokens are in it.
+# The access log contains neither bodies nor tokens.
 accesslog = "-"

@@ -12,11 +12,11 @@ from flask_otp_auth import metrics
 
 
 def add_metrics(app: Flask) -> None:
-    """Count what happens in *app*, and show it at ``/metrics``.
+    """Register the metrics of *app*, and serve them at ``/metrics``.
 
-    With several worker processes set ``PROMETHEUS_MULTIPROC_DIR`` to an empty directory before
-    the first of them starts, so that each answer has the counts of all. Let nobody but Prometheus
-    reach ``/metrics``.
+    With several worker processes, set ``PROMETHEUS_MULTIPROC_DIR`` to an empty directory before
+    the first of them starts, so that each answer includes the counts of all. Make sure that only
+    Prometheus can reach ``/metrics``.
     """
     metrics.register(app)
 

@@ -24,11 +24,11 @@ Alarm = Callable[[str, int], None]
 
 
 class Alarms:
-    """Counts what happens, and raises an alarm once when a count is reached within a window.
+    """Counts events, and raises an alarm when a bound is reached within a time window.
 
-    :param raise_alarm: gets what happened and how often.
-    :param bounds: how often a thing may happen, by the first word of its name.
-    :param window: seconds.
+    :param raise_alarm: a function that receives what happened and how often.
+    :param bounds: how often an event may happen, by the first word of its name.
+    :param window: the length of the time window in seconds.
     """
 
     def __init__(self, raise_alarm: Alarm, bounds: Mapping[str, int], window: float) -> None:
@@ -39,10 +39,10 @@ class Alarms:
         self._lock = threading.Lock()
 
     def count(self, what: str) -> None:
-        """Count one thing."""
+        """Count one event."""
         bound, now = self._bounds[what.partition(" ")[0]], time.time()
         with self._lock:
-            # The names have no end (there are many prefixes), so old ones must go.
+            # There are many prefixes, so forget the old names before they fill the memory.
             if len(self._times) > 10_000:
                 self._times.clear()
             times = self._times.setdefault(what, deque(maxlen=bound))
@@ -58,7 +58,7 @@ class Alarms:
 
         def sent(app: Flask, *, identifier: str | None, method: str, **_: Any) -> None:
             if method == "sms" and identifier:
-                self.count(f"sent to {identifier[:4]}")  # masked: the country code is left
+                self.count(f"sent to {identifier[:4]}")  # masked, but it has the country code
 
         def refused(app: Flask, *, reason: str, bound: str | None = None, **_: Any) -> None:
             self.count(f"refused by {reason} {bound or ''}".rstrip())
@@ -66,7 +66,7 @@ class Alarms:
         def locked(app: Flask, *, reason: str, **_: Any) -> None:
             self.count(f"locked {reason}")
 
-        # weak=False: nothing else keeps these functions.
+        # weak=False, since nothing else refers to these functions.
         code_sent.connect(sent, app, weak=False)
         rate_limited.connect(refused, app, weak=False)
         identifier_locked.connect(locked, app, weak=False)

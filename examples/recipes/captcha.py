@@ -21,22 +21,22 @@ Verifier = Callable[[str, str | None], bool]
 
 
 def ask_for_captcha(app: Flask, is_human: Verifier) -> None:
-    """Refuse to send a code without the proof of a captcha.
+    """Refuse to send a code without a solved captcha.
 
-    :param is_human: gets the proof and the client's address, and says whether it holds. It needs a
-        timeout of its own, and must say ``False`` when its provider does not answer.
+    :param is_human: a function that receives the proof and the client's address, and returns
+        whether the proof is valid. It needs a timeout of its own, and has to return ``False`` if
+        the provider does not answer.
     """
 
     @app.before_request
     def captcha() -> None:
-        # Neither verify nor resend: whoever has a session has shown a proof for it.
+        # Not for verify and resend: a session was only started with a proof.
         if request.endpoint != "otp_auth.initiate" or request.method != "POST":
             return
         proof = request.headers.get("Captcha-Token", "")
         if not 1 <= len(proof) <= 2048 or not is_human(proof, request.remote_addr):
-            abort(
-                403
-            )  # the blueprint makes an error object of it: {"error": {"code": "forbidden"}}
+            # The blueprint turns this into an error object: {"error": {"code": "forbidden"}}
+            abort(403)
 
 
 def stand_in(secret: str) -> Verifier:

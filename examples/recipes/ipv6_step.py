@@ -24,7 +24,7 @@ VIEWS_THAT_SEND = ("otp_auth.initiate", "otp_auth.resend")
 
 
 def network() -> str:
-    """Return the /48 of an IPv6 client, the /24 of an IPv4 one, or the text of anything else."""
+    """Return the /48 network of an IPv6 client or the /24 network of an IPv4 client."""
     address = request.remote_addr or "no address"
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -37,10 +37,10 @@ def network() -> str:
 
 
 def limit_networks(app: Flask, limiter: Limiter, rules: str) -> None:
-    """Let at most so many codes be asked for from one network.
+    """Limit the codes that may be asked for from one network.
 
-    :param rules: in the notation of Flask-Limiter, well above ``OTP_AUTH_CLIENT_LIMITS``: a school
-        or an office may have one network for everybody.
+    :param rules: limits in the notation of Flask-Limiter, well above ``OTP_AUTH_CLIENT_LIMITS``,
+        since a whole school or office may share a network.
     """
     step = limiter.shared_limit(
         rules, scope="networks that ask for codes", key_func=network, override_defaults=False

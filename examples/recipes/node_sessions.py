@@ -68,10 +68,10 @@ def session_id_of(request: Request) -> str | None:
 
 
 def take_over_one(app: Flask, sessions: Sessions, session_id: str) -> None:
-    """Make a session of ours out of one of the Node plugin, if there is one.
+    """Convert a session of the Node plugin, if there is one.
 
-    It may run twice at once for one session: then both make the same session, and one of them
-    finds it made.
+    Two requests may convert the same session at the same time. Both create the same document, and
+    one of them finds that it exists.
     """
     found = sessions.find_one({"sessionId": session_id, "code": {"$type": "string"}})
     if found is None:
@@ -80,7 +80,7 @@ def take_over_one(app: Flask, sessions: Sessions, session_id: str) -> None:
     session = session_of(found, state.accounts.key_of(account_of(found["identifier"])))
     settle = True
     if session.status == "pending":
-        # Its tries count for the account like those of any session.
+        # Its attempts count for the account like those of any other session.
         admission = state.accounts.admit_unlimited(
             session.account,
             session_id,
@@ -95,7 +95,7 @@ def take_over_one(app: Flask, sessions: Sessions, session_id: str) -> None:
     digest = state.digester.digest(session_id, found["code"])
     with contextlib.suppress(DuplicateKeyError):  # another request was first
         state.sessions.insert(session, digest, settle=settle)
-    # The Node server must not judge it any more, and the code must not lie about.
+    # The Node server must not accept the code any more, and it must not stay in plain text.
     taken = {"$set": {"status": "locked"}, "$unset": {"code": ""}}
     sessions.update_one({"_id": found["_id"]}, taken)
 

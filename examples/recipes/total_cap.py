@@ -27,12 +27,12 @@ def everybody() -> str:
 
 
 def cap_all_codes(app: Flask, limiter: Limiter, rules: str) -> None:
-    """Let at most so many codes be asked for, by all clients together.
+    """Limit the codes that all clients together may ask for.
 
-    :param rules: in the notation of Flask-Limiter: what your provider's bill may bear.
+    :param rules: limits in the notation of Flask-Limiter, according to your budget.
     """
-    # One rule for both views. Set above what a busy hour of yours needs: once it is reached,
-    # nobody gets a code, which is better than an empty account at the provider, and an alarm.
+    # One limit for both views. Set it above what a busy hour needs: once it is reached, nobody
+    # gets a code.
     cap = limiter.shared_limit(
         rules, scope="all codes", key_func=everybody, override_defaults=False
     )

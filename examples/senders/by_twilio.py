@@ -15,7 +15,7 @@ from flask_otp_auth.types import Method, Payload, SendCodeHandler
 def twilio_sender(client: Client, number: str) -> SendCodeHandler:
     """Return a sender of SMS.
 
-    :param number: yours, which the messages come from.
+    :param number: your number, from which the messages are sent.
     """
 
     def send_code(code: str, identifier: str, method: Method, payload: Payload | None) -> bool:
