@@ -7,11 +7,11 @@ app = Flask(__name__)
 app.config.from_prefixed_env()  # FLASK_SECRET_KEY and FLASK_MONGO_URI
 mongo = PyMongo(app)
 otp = FlaskOtpAuth(app, mongo=mongo)
-Delivery(otp, console=True)  # on the terminal, until FLASK_OTP_AUTH_EMAIL_URLS is set
+Delivery(otp, console=True)  # prints codes until FLASK_OTP_AUTH_EMAIL_URLS is set
 
 
 @otp.get_user_handler
-def get_user(identifier, method, payload):  # the code was right: whoever is new signs up here
+def get_user(identifier, method, payload):  # called after a correct code
     user = {"_id": identifier}
-    mongo.db.users.update_one(user, {"$set": user}, upsert=True)
+    mongo.db.users.update_one(user, {"$set": user}, upsert=True)  # signs up new users
     return user
