@@ -1,7 +1,8 @@
-"""Directive ``benchmark-table``: columns of the table of results, so that no figure is copied."""
+"""Directives ``benchmark-table`` and ``benchmark-note``: results as measured, not copied."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,14 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 RESULTS = Path(__file__).parents[2] / "tests" / "benchmarks" / "results" / "README.md"
+RAW = RESULTS.with_name("results.json")
+_PARTS = {
+    "throughput": "logins per second",
+    "peers": "logins per second of all projects",
+    "stored": "logins with sessions stored",
+    "growth": "latency as the collection grows",
+    "startup": "start-up",
+}
 _COLUMNS = ("app", "logins/s", "of the floor", "of Node as shipped")
 
 
@@ -34,11 +43,37 @@ class BenchmarkTable(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class BenchmarkNote(SphinxDirective):
+    """The commit that each of some parts was measured at, and the machine."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(RAW))
+        results = json.loads(RAW.read_text())
+        by_commit: dict[str, list[str]] = {}
+        for part in self.arguments[0].split():
+            by_commit.setdefault(results["commits"][part], []).append(_PARTS[part])
+        told = [(" and ".join(names), commit) for commit, names in by_commit.items()]
+        names, commit = told[0]
+        parts = [f"{names.capitalize()} were measured at commit ``{commit}``"]
+        parts += [f"{names} at commit ``{commit}``" for names, commit in told[1:]]
+        machine = dict(results["machine"])
+        date, system = machine.pop("date"), machine.pop("system")
+        versions = ", ".join(f"{name} {value}" for name, value in machine.items())
+        return self.parse_text_to_nodes(
+            f"{'; '.join(parts)}. The results were last updated on {date}, on {system}, with "
+            f"{versions}."
+        )
+
+
 def _marked(cells: list[str]) -> list[tuple[bool, str]]:
     return [(number == 0, cell) for number, cell in enumerate(cells)]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive."""
+    """Register the directives."""
     app.add_directive("benchmark-table", BenchmarkTable)
+    app.add_directive("benchmark-note", BenchmarkNote)
     return {"parallel_read_safe": True}
