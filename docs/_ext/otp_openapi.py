@@ -1,8 +1,8 @@
-"""Directives ``otp-operation``, ``otp-headers`` and ``otp-errors``: the OpenAPI file as a page.
+"""The directives ``otp-operation``, ``otp-headers`` and ``otp-errors``: the OpenAPI file as a page.
 
-All of it comes from ``flask_otp_auth/openapi/openapi.json``. The text in an ``otp-operation`` says
-what a description cannot. The build fails if an operation, the headers or the errors are on no
-page, or if there is text for an operation that does not exist.
+Everything they show comes from ``flask_otp_auth/openapi/openapi.json``. The content of an
+``otp-operation`` adds what the description cannot say. The build fails if no page has an operation,
+the headers or the errors, or if an ``otp-operation`` names an operation that does not exist.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _HEADERS, _ERRORS = "the headers", "the errors"
 
 
 class _FromFile(SphinxDirective):
-    """Something that the description says, as a part of a page."""
+    """A part of the description, shown on a page."""
 
     def parse(self, what: str, lines: list[str]) -> list[nodes.Node]:
-        """Parse lines as if they stood in the page, and note that *what* is described there."""
+        """Parse lines as a part of the page, and record that the page describes *what*."""
         self.env.note_dependency(str(SHIPPED))
         described(self.env).setdefault(what, self.env.docname)
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
 class Operation(_FromFile):
-    """A section about one operation: what it takes and every answer that it gives."""
+    """A section about one operation, with its request and all of its answers."""
 
     required_arguments = 1
     has_content = True
@@ -42,7 +42,7 @@ class Operation(_FromFile):
         name = self.arguments[0]
         api = Api.read(SHIPPED)
         if name not in api.operations:
-            raise self.error(f"{name} is no operation of {SHIPPED.name}")
+            raise self.error(f"{SHIPPED.name} has no operation {name}")
         return self.parse(name, api.operation(name, list(self.content)))
 
 
@@ -54,28 +54,28 @@ class Headers(_FromFile):
 
 
 class Errors(_FromFile):
-    """The form of errors, and when each code comes."""
+    """The form of errors, and the meaning of each error code."""
 
     def run(self) -> list[nodes.Node]:
         return self.parse(_ERRORS, Api.read(SHIPPED).errors())
 
 
 def described(env: BuildEnvironment) -> dict[str, str]:
-    """Return the page that each part of the description is on."""
+    """Return the page that describes each part of the description."""
     if not hasattr(env, "otp_openapi"):
         env.otp_openapi = {}  # type: ignore[attr-defined]
     return env.otp_openapi  # type: ignore[attr-defined,no-any-return]
 
 
 def forget(_app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-    """Forget what is on a page that is read again."""
+    """Forget what a page describes before it is read again."""
     found = described(env)
     for what in [what for what, page in found.items() if page == docname]:
         del found[what]
 
 
 def check(_app: Sphinx, env: BuildEnvironment) -> None:
-    """Warn of what is on no page."""
+    """Warn about the parts that no page describes."""
     wanted = {*Api.read(SHIPPED).operations, _HEADERS, _ERRORS}
     for what in sorted(wanted - described(env).keys()):
         _log.warning("%s of %s: no page describes it", what, SHIPPED.name)

@@ -1,4 +1,4 @@
-"""The OpenAPI file in words: the reStructuredText that ``otp_openapi`` puts on a page."""
+"""Writes the OpenAPI file as reStructuredText, which ``otp_openapi`` puts on a page."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from werkzeug.http import HTTP_STATUS_CODES
 Schema = dict[str, Any]
 Lines = list[str]
 
-# A longer pattern is for machines; what it means is in the description beside it.
-_PATTERN_MAX = 40
+_FORMATS = {"date-time": "date and time of RFC 3339", "uuid": "UUID"}
+_SAID_BY_HEADER = {"Retry-After": "the answer says how long to wait, if waiting helps"}
+# What is said of a member that is required, and of one that is not.
+_OF_REQUEST = ("required", "optional")
+_OF_ANSWER = ("always present", "may be absent")
 
 
 @dataclass(frozen=True)
 class Api:
-    """A description of OpenAPI 3.1."""
+    """An OpenAPI 3.1 description."""
 
     description: Schema
 
@@ -30,7 +33,7 @@ class Api:
 
     @property
     def operations(self) -> dict[str, tuple[str, str, Schema]]:
-        """The method, the path and the description of each operation, by the end of its path."""
+        """The method, path and operation object of each operation, by the last part of its path."""
         return {
             path.rpartition("/")[2]: (method.upper(), path, operation)
             for path, item in self.description["paths"].items()
@@ -38,7 +41,7 @@ class Api:
         }
 
     def resolve(self, schema: Schema) -> Schema:
-        """Follow a reference; what stands beside it counts more."""
+        """Follow a reference; keywords beside it override those of its target."""
         if "$ref" not in schema:
             return schema
         found: Any = self.description
@@ -49,7 +52,7 @@ class Api:
     def operation(self, name: str, more: Lines) -> Lines:
         """Return the section about an operation.
 
-        :param more: what the page adds to it.
+        :param more: the text that the page adds to the description.
         """
         method, path, operation = self.operations[name]
         title = f"``{method} {path}``"
@@ -65,73 +68,86 @@ class Api:
     def _request(self, operation: Schema) -> Lines:
         lines: Lines = []
         schemes = self.description["components"]["securitySchemes"]
-        for asked in operation["security"]:
-            lines += [f"- {prose(schemes[name]['description'])}" for name in asked]
-            lines += [] if asked else ["- Neither."]
+        if operation["security"]:
+            lines += ["The request has one of these:", ""]
+        for scheme in operation["security"]:
+            lines += [f"- {prose(schemes[name]['description'])}" for name in scheme]
+            lines += [] if scheme else ["- No token at all."]
         lines += [""]
         for parameter in operation.get("parameters", ()):
             about = f"{type_of(parameter['schema'])} in the {parameter['in']}"
-            lines += member(parameter["name"], about, parameter, parameter["required"])
+            about += f", {_OF_REQUEST[not parameter['required']]}"
+            lines += member(parameter["name"], about, parameter)
         if "requestBody" in operation:
             for media_type, content in operation["requestBody"]["content"].items():
-                lines += [f"A body of ``{media_type}``:", ""]
-                lines += self._members(self.resolve(content["schema"]), "")
-                for example in content["examples"].values():
-                    lines += code(example["value"])
+                lines += [f"The body is a JSON object (``{media_type}``) with these members:", ""]
+                lines += self._members(self.resolve(content["schema"]), "", _OF_REQUEST)
+                lines += examples(content["examples"])
         return lines
 
     def _answer(self, answer: Schema) -> Lines:
         lines = [prose(answer["description"])]
         own = [header for header in answer["headers"] if header not in self._common_headers()]
-        if own:
-            lines += ["", "With the header " + ", ".join(f"``{header}``" for header in own) + "."]
+        for header in own:
+            lines += ["", f"With the header ``{header}``, {_SAID_BY_HEADER[header]}."]
         lines += [""]
         for content in answer.get("content", {}).values():
-            examples = [example["value"] for example in content["examples"].values()]
-            codes = {value["error"]["code"]: None for value in examples if "error" in value}
+            values = [example["value"] for example in content["examples"].values()]
+            codes = {value["error"]["code"]: None for value in values if "error" in value}
             if codes:
                 links = [f":ref:`{code} <http-error-{code.lower()}>`" for code in codes]
-                lines += [f"``error.code``: {' or '.join(links)}.", ""]
+                lines += [f"The ``error.code`` is {' or '.join(links)}.", ""]
                 continue
-            lines += self._members(self.resolve(content["schema"]), "")
-            for value in examples:
-                lines += code(value)
+            lines += self._members(self.resolve(content["schema"]), "", _OF_ANSWER)
+            lines += examples(content["examples"])
         return lines
 
-    def _members(self, schema: Schema, above: str) -> Lines:
-        """Return a definition for each member of an object, and of those inside it."""
+    def _members(self, schema: Schema, above: str, presence: tuple[str, str]) -> Lines:
+        """Return a definition of each member of an object and of the objects in it.
+
+        :param above: the path of the object, with a dot at its end, or nothing.
+        :param presence: what is said of members that are required, and of the others.
+        """
         lines: Lines = []
         required = schema.get("required", ())
         ordered = sorted(schema["properties"], key=lambda name: name not in required)
         for name in ordered:
             value, path = self.resolve(schema["properties"][name]), f"{above}{name}"
-            alternatives = [self.resolve(one) for one in value.get("oneOf", ())]
-            for number, one in enumerate(alternatives):
-                lines += [f"{'Or' if number else 'Either'}: {prose(one['description'])}", ""]
-                lines += self._members(one, f"{path}.")
-            if alternatives:
+            if "oneOf" in value:
+                lines += self._alternatives(value, path, presence)
                 continue
             if "properties" in value:
-                lines += self._members(value, f"{path}.")
+                lines += self._members(value, f"{path}.", presence)
                 continue
             choices = [self.resolve(one) for one in value.get("anyOf", (value,))]
             about = " or ".join(type_of(choice) for choice in choices)
-            lines += member(path, about, value, name in required)
+            lines += member(path, f"{about}, {presence[name not in required]}", value)
             for choice in choices:
                 if choice is not value and "description" in choice:
                     lines += indented([*meaning(choice)])
             lines += indented(self._conditions(schema, name))
         return lines
 
+    def _alternatives(self, schema: Schema, path: str, presence: tuple[str, str]) -> Lines:
+        """Return the members of an object that depend on the value of one of them."""
+        lines: Lines = []
+        by = f"{path}.{schema['discriminator']['propertyName']}"
+        for value, reference in schema["discriminator"]["mapping"].items():
+            one = self.resolve({"$ref": reference})
+            case = f"Then ``{by}`` is ``{value}``, and the answer has these members:"
+            lines += [f"{prose(one['description'])} {case}", ""]
+            lines += self._members(one, f"{path}.", presence)
+        return lines
+
     def _conditions(self, schema: Schema, name: str) -> Lines:
-        """Return what is asked of a member only if another one has a certain value."""
+        """Return what applies to a member only if another member has a certain value."""
         lines: Lines = []
         for rule in schema.get("allOf", ()):
             for other, value in rule["if"]["properties"].items():
                 then = rule["then"]["properties"].get(name)
                 if then is not None:
                     words = " ".join(meaning(then)).strip()
-                    lines += [f"- With ``{other}`` ``{value['const']}``: {words}"]
+                    lines += [f"- If ``{other}`` is ``{value['const']}``: {words}"]
         return lines
 
     def _answers(self) -> list[tuple[str, str, Schema]]:
@@ -145,7 +161,7 @@ class Api:
         return set.intersection(*(set(answer["headers"]) for _, _, answer in self._answers()))
 
     def headers(self) -> Lines:
-        """Return a definition for each header of the answers."""
+        """Return a definition of each header of the answers."""
         lines: Lines = []
         common = self._common_headers()
         found: dict[str, Schema] = {}
@@ -162,7 +178,7 @@ class Api:
         return lines
 
     def errors(self) -> Lines:
-        """Return the form of errors, and a definition with an example for each code."""
+        """Return the form of errors, and a definition of each code with an example."""
         schemas: dict[str, Schema] = {}
         shown: dict[str, list[tuple[str, Schema]]] = {}
         for name, status, answer in self._answers():
@@ -194,78 +210,99 @@ class Api:
             about = type_of(value)
             if len(having) < len(schemas):
                 about += f", with {' and '.join(sorted(having))}"
-            told = {"description": value["description"]}
-            lines += member(f"error.{name}", about, told, required)
+            about += f", {_OF_ANSWER[not required]}"
+            lines += member(f"error.{name}", about, {"description": value["description"]})
         return lines
 
 
 def _shown(examples: list[tuple[str, Schema]]) -> Lines:
-    """Return which operations answer with a code, with which texts, and the first example."""
+    """Return which operations answer with an error code, with which texts, and an example."""
     operations = [f":ref:`{name} <http-{name}>`" for name in dict.fromkeys(n for n, _ in examples)]
     details = dict.fromkeys(value["error"]["detail"] for _, value in examples)
-    texts = " or ".join(f"``{detail}``" for detail in details)
-    lines = [f"``error.detail`` is {texts}. From {', '.join(operations)}."]
+    texts = listed([f"``{detail}``" for detail in details], "or")
+    who = listed(operations, "and")
+    lines = [f"It is returned by {who}. The ``error.detail`` is a text such as {texts}."]
     return [*lines, "", *code(examples[0][1])]
 
 
 def heading(text: str) -> Lines:
-    """Return a heading that is in no table of contents."""
+    """Return a heading that does not appear in the table of contents."""
     return [f".. rubric:: {text}", "   :heading-level: 3", ""]
 
 
-def code(value: Any) -> Lines:
-    """Return an example."""
+def examples(found: dict[str, Schema]) -> Lines:
+    """Return the examples of one body; if there are several, each has its summary as a caption."""
+    alone = len(found) == 1
+    return [
+        line
+        for example in found.values()
+        for line in code(example["value"], None if alone else example["summary"])
+    ]
+
+
+def code(value: Any, caption: str | None = None) -> Lines:
+    """Return a block of JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False).splitlines()
-    return [".. code-block:: json", "", *(f"   {line}" for line in text), ""]
+    options = [] if caption is None else [f"   :caption: {caption}"]
+    return [".. code-block:: json", *options, "", *(f"   {line}" for line in text), ""]
+
+
+def listed(words: Lines, conjunction: str) -> str:
+    """Return words as they are listed in a sentence."""
+    *most, last = words
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
 
 
 def indented(lines: Lines) -> Lines:
-    """Return lines as they stand in a definition."""
+    """Return lines as the body of a definition."""
     return [*(f"   {line}" if line else "" for line in lines), ""] if lines else []
 
 
 def prose(text: str) -> str:
-    """Return a text of the description, which marks code as Markdown does."""
+    """Return a text of the description, which is Markdown, as reStructuredText."""
     return re.sub(r"`([^`]+)`", r"``\1``", text)
 
 
-def member(name: str, about: str, schema: Schema, is_required: bool) -> Lines:
-    """Return the definition of a member."""
-    needed = "required" if is_required else "optional"
-    return [f"``{name}`` : {about}, {needed}", *indented(meaning(schema))]
+def member(name: str, about: str, schema: Schema) -> Lines:
+    """Return the definition of a member.
+
+    :param about: its type, and whether it is required.
+    """
+    return [f"``{name}`` : {about}", *indented(meaning(schema))]
 
 
 def meaning(schema: Schema) -> Lines:
-    """Return what a value is for and its bounds, in words."""
-    words = ", ".join(bounds(schema))
-    sentences = [prose(schema.get("description", "")), f"{words[:1].upper()}{words[1:]}."]
-    return [" ".join(sentence for sentence in sentences if sentence.strip("."))]
+    """Return what a value means and its bounds, in sentences."""
+    return [" ".join([prose(schema.get("description", "")), *bounds(schema)]).strip()]
 
 
 def type_of(schema: Schema) -> str:
     """Return the type of a value in words."""
     name = schema.get("type", "any value")
-    return f"{name} ({schema['format']})" if "format" in schema else str(name)
+    return f"{name} ({_FORMATS[schema['format']]})" if "format" in schema else str(name)
 
 
-def bounds(schema: Schema) -> list[str]:
-    """Return what is asked of a value besides its type, in words."""
+def bounds(schema: Schema) -> Lines:
+    """Return the bounds of a value besides its type, each as a sentence.
+
+    A pattern is for programs, so the description of the value has to say what it means.
+    """
+    found: Lines = []
     values = [schema["const"]] if "const" in schema else schema.get("enum", [])
-    found = [" or ".join(f"``{value}``" for value in values)] if values else []
-    if len(values) == 1:
-        found = [f"always {found[0]}"]
-    for least, most, unit in (
-        ("minLength", "maxLength", " characters"),
-        ("minimum", "maximum", ""),
-        ("minProperties", "maxProperties", " members"),
+    if values:
+        always = "always " if len(values) == 1 else ""
+        found.append(f"The value is {always}{' or '.join(f'``{value}``' for value in values)}.")
+    for least, most, sentence in (
+        ("minLength", "maxLength", "The length is {} characters."),
+        ("minimum", "maximum", "The value is {}."),
+        ("minProperties", "maxProperties", "The number of members is {}."),
     ):
         if words := _between(schema.get(least), schema.get(most)):
-            found.append(words + unit)
-    if 0 < len(schema.get("pattern", "")) < _PATTERN_MAX:
-        found.append(f"of the form ``{schema['pattern']}``")
+            found.append(sentence.format(words))
     if "propertyNames" in schema:
-        names = ", ".join(bounds(schema["propertyNames"]))
-        found.append(f"whose names have {names}")
+        names = schema["propertyNames"]
+        length = _between(names.get("minLength"), names.get("maxLength"))
+        found.append(f"Their names have {length} characters. {prose(names['description'])}")
     return found
 
 

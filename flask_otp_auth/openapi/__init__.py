@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of the endpoints: shipped as JSON, cut to what one app offers."""
+"""The OpenAPI 3.1 description of the endpoints: a JSON file, reduced to what an app offers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..config import Settings
 from ..option_values import METHODS
 from ..state import AppState
 
-#: The description of every endpoint with every option on, as it is shipped.
+#: The file with the description of all endpoints, with every option turned on.
 SHIPPED = Path(__file__).with_name("openapi.json")
 
 _PREFIX = "/otp"
@@ -21,11 +21,15 @@ _REFERENCE = re.compile(r'"\$ref": "#/components/schemas/(\w+)"')
 
 
 def describe(app: Flask) -> dict[str, Any]:
-    """Return the description of the endpoints that *app* has, under its own prefix.
+    """Return the OpenAPI description of the endpoints of an application.
 
-    It is made from the file that is shipped, and needs nothing but Flask.
+    It contains only the endpoints, methods and members that the options of the application turn
+    on, and its paths begin with ``OTP_AUTH_URL_PREFIX``. It is made from the file that is shipped,
+    so no other package has to be installed.
 
-    :raises RuntimeError: *app* has no Flask-OTP-Auth.
+    :param app: an application on which Flask-OTP-Auth has been initialised.
+    :return: the description as a dictionary that can be changed freely.
+    :raises RuntimeError: Flask-OTP-Auth has not been initialised on *app*.
     """
     state = app.extensions.get("otp_auth")
     if not isinstance(state, AppState):
@@ -49,7 +53,7 @@ def describe(app: Flask) -> dict[str, Any]:
 
 
 def _cut_members(description: dict[str, Any], settings: Settings) -> None:
-    """Take out what the options of the app keep from requests and answers."""
+    """Remove the members and methods that the options of the app turn off."""
     schemas = description["components"]["schemas"]
     initiate = schemas["OtpInitiateRequest"]
     _cut_examples(description["paths"], settings)
@@ -81,7 +85,7 @@ def _cut_examples(paths: dict[str, Any], settings: Settings) -> None:
 
 
 def _cut_schemas(description: dict[str, Any]) -> None:
-    """Take out the schemas that no path leads to."""
+    """Remove the schemas that no path refers to."""
     schemas = description["components"]["schemas"]
     wanted: set[str] = set()
     new = set(_REFERENCE.findall(json.dumps(description["paths"])))
@@ -95,12 +99,18 @@ def _cut_schemas(description: dict[str, Any]) -> None:
 
 
 def as_text(description: dict[str, Any]) -> str:
-    """Return a description as it is shipped and printed."""
+    """Return a description as the JSON text that is shipped, printed and served."""
     return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
 
 
 def serve(app: Flask, url_prefix: str) -> None:
-    """Add ``GET {prefix}/openapi.json`` to *app*."""
+    """Add ``GET {prefix}/openapi.json`` to an application.
+
+    ``init_app`` does this if ``OTP_AUTH_OPENAPI`` is on.
+
+    :param app: the application to describe.
+    :param url_prefix: the path under which ``/openapi.json`` is added.
+    """
     blueprint = Blueprint("otp_auth_openapi", __name__, url_prefix=url_prefix)
 
     @blueprint.get("/openapi.json")

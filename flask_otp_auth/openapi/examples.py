@@ -1,4 +1,4 @@
-"""Bodies of requests and answers that stand as examples in the description."""
+"""The examples in the description: bodies of requests and answers, each with a summary."""
 
 from __future__ import annotations
 
@@ -26,20 +26,30 @@ from ..exceptions import (
 from ..http.errors import body_of
 from ..store.database import RETRY_AFTER
 
-Examples = dict[str, Any]
+# Example objects of OpenAPI, by name.
+Examples = dict[str, dict[str, Any]]
 
 _SESSION = "0f6a1c3e5b7d9f00aa11bb22cc33dd44"
 _ERROR = "7b0c6c0e-6a0c-4f6e-9f58-3b8f0a3f2f10"
 _MISSING = ["Missing data for required field."]
 
-#: Bodies that each operation takes, by name.
+
+def _example(summary: str, value: Any) -> dict[str, Any]:
+    return {"summary": summary, "value": value}
+
+
+#: The example bodies of requests for each operation.
 REQUESTS: dict[str, Examples] = {
     "initiate": {
-        "sms": {"identifier": "+46 70 123 45 67", "method": "sms"},
-        "email": {"identifier": "reader@example.com", "method": "email"},
+        "sms": _example("A code sent by SMS", {"identifier": "+46 70 123 45 67", "method": "sms"}),
+        "email": _example(
+            "A code sent by email", {"identifier": "reader@example.com", "method": "email"}
+        ),
     },
-    "verify": {"code": {"sessionId": _SESSION, "code": "123 456"}},
-    "resend": {"session": {"sessionId": _SESSION}},
+    "verify": {
+        "code": _example("A code typed with a space", {"sessionId": _SESSION, "code": "123 456"})
+    },
+    "resend": {"session": _example("Another code for a session", {"sessionId": _SESSION})},
 }
 
 
@@ -48,17 +58,18 @@ def _of(*errors: RequestError) -> Examples:
     found = {}
     for error in errors:
         error.id = _ERROR
-        found[error.data_status or error.error_code] = body_of(error)
+        found[error.data_status or error.error_code] = _example(error.detail, body_of(error))
     return found
 
 
-def _started(ttl: int) -> Examples:
+def _started(summary: str, ttl: int) -> Examples:
     expires_at = "2026-01-02T12:35:00.000Z"
-    return {"started": {"data": {"sessionId": _SESSION, "expiresAt": expires_at, "ttl": ttl}}}
+    data = {"sessionId": _SESSION, "expiresAt": expires_at, "ttl": ttl}
+    return {"started": _example(summary, {"data": data})}
 
 
-def _outcome(status: str, message: str, **members: Any) -> dict[str, Any]:
-    return {"data": {"status": status, "message": message, **members}}
+def _outcome(summary: str, status: str, message: str, **members: Any) -> dict[str, Any]:
+    return _example(summary, {"data": {"status": status, "message": message, **members}})
 
 
 _SUCCESS = {
@@ -68,16 +79,24 @@ _SUCCESS = {
     "deviceToken": "Ij...",
     "user": {"id": "user-2"},
 }
-_INVALID_CODE = _outcome("invalid_code", "Invalid verification code", remainingAttempts=2)
-_LOCKED = _outcome("locked", "Too many failed attempts. Session is locked.", remainingAttempts=0)
+_INVALID_CODE = _outcome(
+    "A wrong code", "invalid_code", "Invalid verification code", remainingAttempts=2
+)
+_LOCKED = _outcome(
+    "The session is locked",
+    "locked",
+    "Too many failed attempts. Session is locked.",
+    remainingAttempts=0,
+)
+_TOKENS = {"token": "eyJ...", "refreshToken": "eyJ..."}
 _TYPES = {413: _of(PayloadTooLarge()), 415: _of(UnsupportedMediaType())}
 _AWAY = {503: _of(ServiceUnavailable(retry_after=RETRY_AFTER))}
 _LIMITED = TooManyRequests(retry_after=30, scope="client")
 
-#: Answers of each operation, by status and by name.
+#: The example answers of each operation, by HTTP status.
 ANSWERS: dict[str, dict[int, Examples]] = {
     "initiate": {
-        200: _started(300),
+        200: _started("A new session", 300),
         400: {
             **_of(InvalidRequest(fields={"method": _MISSING})),
             "sms": _of(InvalidIdentifier("Invalid phone number format"))["invalidIdentifier"],
@@ -89,13 +108,15 @@ ANSWERS: dict[str, dict[int, Examples]] = {
         **_AWAY,
     },
     "verify": {
-        200: {"success": {"data": _SUCCESS}},
+        200: {"success": _example("A correct code", {"data": _SUCCESS})},
         400: _of(InvalidRequest(fields={"code": _MISSING}), SessionAlreadyVerified()),
         401: {"invalid_code": _INVALID_CODE},
         403: {"locked": _LOCKED, **_of(SessionExpired())},
         404: {
-            "session": _outcome("not_found", "Session not found or expired"),
-            "user": _outcome("not_found", "User not found"),
+            "session": _outcome(
+                "There is no such session", "not_found", "Session not found or expired"
+            ),
+            "user": _outcome("There is no such user", "not_found", "User not found"),
         },
         429: _of(_LIMITED),
         500: _of(AuthenticationFailed()),
@@ -103,7 +124,7 @@ ANSWERS: dict[str, dict[int, Examples]] = {
         **_AWAY,
     },
     "resend": {
-        200: _started(240),
+        200: _started("The same session, one minute later", 240),
         400: _of(InvalidRequest(fields={"sessionId": _MISSING})),
         403: _of(SessionExpired()),
         404: _of(SessionNotFound()),
@@ -113,7 +134,7 @@ ANSWERS: dict[str, dict[int, Examples]] = {
         **_AWAY,
     },
     "refresh": {
-        200: {"refreshed": {"data": {"token": "eyJ...", "refreshToken": "eyJ..."}}},
+        200: {"refreshed": _example("New tokens", {"data": _TOKENS})},
         401: _of(InvalidRefreshToken()),
         429: _of(_LIMITED),
         500: _of(InternalError()),

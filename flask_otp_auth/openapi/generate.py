@@ -1,7 +1,7 @@
-"""Makes the description that is shipped as ``openapi.json`` from the schemas, with apispec.
+"""Generates ``openapi.json``, the description that is shipped, from the schemas with apispec.
 
-``python -m flask_otp_auth.openapi.generate`` writes it anew. It describes the endpoints with every
-option on; ``describe`` cuts out what one application has of them.
+To update it, run ``python -m flask_otp_auth.openapi.generate``. It describes the endpoints with
+every option turned on; ``describe`` then removes what an application does not offer.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _OPERATIONS = (
 
 
 def generate() -> dict[str, Any]:
-    """Return the description of all endpoints with every option on, as OpenAPI 3.1."""
+    """Return the OpenAPI 3.1 description of all endpoints, with every option turned on."""
     plugin = MarshmallowPlugin(schema_name_resolver=_component_name)
     spec = APISpec(
         title="Login with a one-time code",
         version=version("Flask-OTP-Auth"),
         openapi_version="3.1.0",
         info={
-            "description": "Sign in with a short code that comes by SMS or email, as "
-            "Flask-OTP-Auth offers it."
+            "description": "The endpoints of Flask-OTP-Auth, with which people sign in with a "
+            "short code sent by SMS or email."
         },
-        tags=[{"name": "otp", "description": "Login with a one-time code."}],
+        tags=[{"name": "otp", "description": "Signing in with a one-time code."}],
         plugins=[plugin],
     )
     assert plugin.converter is not None  # noqa: S101 - made by the line above
@@ -61,17 +61,20 @@ def _add_schemas(spec: APISpec) -> None:
     taken: dict[str, tuple[Any, str]] = {
         "OtpInitiateRequest": (
             schemas.initiate_request(METHODS, trusts_devices=True),
-            "Who wants a code.",
+            "A request for a code.",
         ),
-        "OtpVerifyRequest": (schemas.verify_request, "A typed code."),
-        "OtpResendRequest": (schemas.resend_request, "The session to send one more code for."),
+        "OtpVerifyRequest": (schemas.verify_request, "A code that a person typed."),
+        "OtpResendRequest": (schemas.resend_request, "A request for another code."),
     }
     told: dict[str, tuple[Any, str]] = {}
     for answer in vars(answers).values():
         if isinstance(answer, type) and issubclass(answer, Schema) and answer is not Schema:
             told[answer.__name__] = (answer, answer.__doc__ or "")
     for status, (name, codes) in operations.ERRORS.items():
-        told[name] = (answers.error_schema(name, status, codes), f"An error of status {status}.")
+        told[name] = (
+            answers.error_schema(name, status, codes),
+            f"An error with the HTTP status {status}.",
+        )
     for name, (schema, text) in {**taken, **told}.items():
         spec.components.schema(name, schema=schema)
         spec.components.schemas[name]["description"] = text
@@ -79,9 +82,9 @@ def _add_schemas(spec: APISpec) -> None:
         if name in taken:
             for member, text in requests.MEMBERS[name].items():
                 component["properties"][member]["description"] = text
-        else:  # a client must let members pass that are added later
+        else:  # a client must ignore members that are added later
             del component["additionalProperties"]
-            component.setdefault("description", "What was wrong.")
+            component.setdefault("description", "What went wrong.")
     for name, component in requests.COMPONENTS.items():
         spec.components.schema(name, component)
     spec.components.schemas["OtpInitiateRequest"] |= requests.IDENTIFIER_BY_METHOD
@@ -90,13 +93,16 @@ def _add_schemas(spec: APISpec) -> None:
 
 
 _ANSWERS = {
-    "OtpStartedSessionAnswer": ("A session was started.", ["OtpStartedSession"]),
-    "OtpSuccessAnswer": ("Somebody has signed in.", ["OtpSuccess"]),
-    "OtpInvalidCodeAnswer": ("The code was wrong.", ["OtpInvalidCode"]),
-    "OtpForbiddenAnswer": ("The session is locked or expired.", ["OtpLocked", "OtpExpired"]),
-    "OtpExpiredAnswer": ("The session is expired.", ["OtpExpired"]),
-    "OtpNotFoundAnswer": ("There is no session or no user.", ["OtpNotFound"]),
-    "OtpTokensAnswer": ("There are new tokens.", ["OtpTokens"]),
+    "OtpStartedSessionAnswer": (
+        "The session that was started or got another code.",
+        ["OtpStartedSession"],
+    ),
+    "OtpSuccessAnswer": ("The person is signed in.", ["OtpSuccess"]),
+    "OtpInvalidCodeAnswer": ("The code is wrong.", ["OtpInvalidCode"]),
+    "OtpForbiddenAnswer": ("The session is locked or has expired.", ["OtpLocked", "OtpExpired"]),
+    "OtpExpiredAnswer": ("The session has expired.", ["OtpExpired"]),
+    "OtpNotFoundAnswer": ("There is no such session or no such user.", ["OtpNotFound"]),
+    "OtpTokensAnswer": ("The new tokens.", ["OtpTokens"]),
 }
 _STATUS_OF = {"OtpLocked": "locked", "OtpExpired": "expired"}
 

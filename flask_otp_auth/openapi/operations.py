@@ -1,76 +1,88 @@
-"""What each operation takes and answers, in the form of OpenAPI."""
+"""The requests and answers of each operation, as operation objects of OpenAPI."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .examples import ANSWERS, REQUESTS, Examples
+from .examples import ANSWERS, REQUESTS
 
 _JSON = "application/json"
 
-#: The schema of the errors of each status, and when each ``error.code`` comes.
+#: The name of the schema of the errors of each HTTP status, and the meaning of each ``error.code``.
 ERRORS: dict[int, tuple[str, dict[str, str]]] = {
     400: (
         "OtpBadRequest",
         {
-            "badRequest": "The body is not the JSON object that the operation takes. "
-            "`error.fields` says which members do not fit.",
-            "invalidIdentifier": "The phone number or the email address has no form that is "
-            "accepted, or it is one that no message may go to.",
-            "alreadyVerified": "The right code has used the session up before.",
+            "badRequest": "The body is not a JSON object of the form that the operation requires. "
+            "`error.fields` says which members are wrong.",
+            "invalidIdentifier": "The identifier does not have the form of a phone number or an "
+            "email address, or no message may be sent to it. Let the person correct it.",
+            "alreadyVerified": "The session has already been verified with a correct code. It "
+            "cannot be used again; start a new one if the person is not signed in.",
         },
     ),
     401: (
         "OtpUnauthorized",
         {
-            "invalidRefreshToken": "The refresh token is missing, forged, expired or used, or its "
-            "login has ended. The person has to sign in again.",
-            "unauthorized": "A logout by cookie came without its CSRF token.",
+            "invalidRefreshToken": "The refresh token is missing, forged, expired or already used, "
+            "its CSRF token is missing, or its login has ended. The person has to sign in again.",
+            "unauthorized": "The tokens of the login were sent in cookies, but without the CSRF "
+            "token of any of them. Send it in `X-CSRF-TOKEN`.",
         },
     ),
-    413: ("OtpPayloadTooLarge", {"payloadTooLarge": "The body is over 16 KiB."}),
+    413: (
+        "OtpPayloadTooLarge",
+        {"payloadTooLarge": "The body is larger than 16 KiB, or than the application allows."},
+    ),
     415: (
         "OtpUnsupportedMediaType",
         {
-            "unsupportedMediaType": "The body is not declared as JSON in UTF-8, or it is "
-            "compressed.",
+            "unsupportedMediaType": "The media type of the body is not `application/json` in "
+            "UTF-8, or the body is compressed.",
         },
     ),
     429: (
         "OtpTooManyRequests",
         {
-            "tooManyRequests": "A limit of the client or of the account is used up.",
-            "identifierLocked": "There were too many wrong codes in a row. Without "
-            "`error.retryAfter`, only an unlock helps.",
-            "tooManyResends": "The session has had all its resends. A new one may be started.",
+            "tooManyRequests": "A limit on the client or on the account has been reached. Wait for "
+            "the number of seconds in `error.retryAfter`.",
+            "identifierLocked": "There were too many consecutive wrong codes for the account. Wait "
+            "for the number of seconds in `error.retryAfter`. If it is absent, waiting does not "
+            "help, and the application has to unlock the account.",
+            "tooManyResends": "No more codes can be sent for this session. Start a new one.",
         },
     ),
     500: (
         "OtpInternalServerError",
         {
-            "internalServerError": "Something failed on the server. The reason is in its log "
-            "under `error.id`, and never in the answer.",
+            "internalServerError": "Something failed on the server. Its log has the reason under "
+            "the same `error.id`; the answer never contains it.",
         },
     ),
     503: (
         "OtpServiceUnavailable",
-        {"serviceUnavailable": "The database, or the store of the limits, is away."},
+        {
+            "serviceUnavailable": "The database or the storage of the limits is unavailable, or "
+            "too many codes are waiting to be sent. Try again after the number of seconds in "
+            "`error.retryAfter`."
+        },
     ),
 }
 
 HEADERS: dict[str, dict[str, Any]] = {
     "OtpCacheControl": {
-        "description": "No answer may be kept by a cache.",
+        "description": "No cache may store the answer.",
         "schema": {"type": "string", "const": "no-store"},
         "required": True,
     },
     "OtpContentTypeOptions": {
-        "description": "A browser must not guess at the type of an answer.",
+        "description": "A browser must not guess the media type of the answer.",
         "schema": {"type": "string", "const": "nosniff"},
         "required": True,
     },
     "OtpRetryAfter": {
-        "description": "Seconds to wait. Absent where waiting does not help.",
+        "description": "The number of seconds to wait before trying again. It is absent if waiting "
+        "does not help.",
         "schema": {"type": "integer", "minimum": 1},
     },
 }
@@ -80,14 +92,15 @@ SECURITY: dict[str, dict[str, str]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "In the header `Authorization`: a refresh token, or for logout an access "
-        "token.",
+        "description": "The refresh token or, for logout, an access token in the header "
+        "`Authorization`, after `Bearer`.",
     },
     "otpRefreshCookie": {
         "type": "apiKey",
         "in": "cookie",
         "name": "refresh_token_cookie",
-        "description": "As a cookie: the refresh token, together with `X-CSRF-TOKEN`.",
+        "description": "The refresh token in its cookie, together with its CSRF token in the "
+        "header `X-CSRF-TOKEN`.",
     },
 }
 
@@ -96,7 +109,8 @@ _CSRF = {
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "With cookies: the value of the CSRF cookie that came with the token.",
+    "description": "The value of the CSRF cookie that was set together with the token. It is "
+    "needed if the token is sent in a cookie.",
 }
 _EVERYWHERE = {
     "Cache-Control": "OtpCacheControl",
@@ -108,25 +122,34 @@ _LINKS = {
 }
 _ANY_BODY = {
     413: "The body is too large.",
-    415: "The body is of another media type, or compressed.",
+    415: "The body is not declared as JSON in UTF-8, or it is compressed.",
 }
-_ANY = {503: "The database is away; `Retry-After` says when to try again."}
-_OWN_LIMIT = "A limit of the application itself, over all its routes, is used up."
+_ANY = {
+    503: "The service is temporarily unavailable, usually because its database cannot be reached."
+}
+_OWN_LIMIT = "A limit that the application applies to all of its endpoints has been reached."
 
 
 def initiate() -> dict[str, Any]:
     """Describe ``POST /initiate``."""
     return _with_body(
         "initiate",
-        "Start a session and have its code sent.",
-        "The answer is the same whether the application knows somebody under the identifier or "
-        "not. Each call starts a session of its own; the sessions before it stay as they are.",
-        {200: ("OtpStartedSessionAnswer", "The code is on its way.")},
+        "Start a session and send its code.",
+        "Each request starts a session of its own and leaves earlier sessions as they are. The "
+        "answer is the same whether or not the application knows the identifier.",
         {
-            400: "The body does not fit, or the identifier has no accepted form.",
-            429: "The client or the account asked for too many codes, or there were too many "
-            "wrong ones.",
-            500: "The code could not be sent, and the session is gone; or something else failed.",
+            200: (
+                "OtpStartedSessionAnswer",
+                "The session has been started, and its code is on its way. Keep the `sessionId` "
+                "and ask the person for the code.",
+            )
+        },
+        {
+            400: "The body or the identifier is not valid.",
+            429: "The client or the account has reached a limit on codes, or there were too many "
+            "consecutive wrong codes for the account.",
+            500: "The code could not be sent, and the session cannot be used; or something else "
+            "failed.",
         },
     )
 
@@ -135,23 +158,31 @@ def verify() -> dict[str, Any]:
     """Describe ``POST /verify``."""
     return _with_body(
         "verify",
-        "Judge a typed code and sign in if it is right.",
-        "A code is right before `expiresAt`, and uses its session up. However many guesses come at "
-        "the same time, no session judges more than its number of tries.",
+        "Check the code that the person typed, and sign them in if it is correct.",
+        "A code is accepted only before `expiresAt`, and a session can be verified only once. "
+        "However many requests arrive at the same time, no more codes are checked than the session "
+        "has attempts.",
         {
-            200: ("OtpSuccessAnswer", "The code was right."),
-            401: ("OtpInvalidCodeAnswer", "The code was wrong, and there are tries left."),
-            403: ("OtpForbiddenAnswer", "The session takes no more tries."),
+            200: ("OtpSuccessAnswer", "The code is correct, and the person is signed in."),
+            401: (
+                "OtpInvalidCodeAnswer",
+                "The code is wrong, and the session has attempts left. Let the person try again.",
+            ),
+            403: (
+                "OtpForbiddenAnswer",
+                "The session does not accept codes any more. Start a new one.",
+            ),
             404: (
                 "OtpNotFoundAnswer",
-                "There is no such session; or the code was right and there is no user.",
+                "There is no such session, or the code is correct but there is no such user. "
+                "Start a new session.",
             ),
         },
         {
-            400: "The body does not fit, or the session was used before.",
+            400: "The body is not valid, or the session has already been verified.",
             429: _OWN_LIMIT,
-            500: "The code was right and the application failed to sign the person in, so the "
-            "session is used up; or something else failed.",
+            500: "The code is correct, but the application failed to sign the person in, and the "
+            "session cannot be used again; or something else failed.",
         },
     )
 
@@ -160,20 +191,24 @@ def resend() -> dict[str, Any]:
     """Describe ``POST /resend``."""
     return _with_body(
         "resend",
-        "Send one more code for a pending session; the earlier ones keep working.",
-        "Tries and time do not grow: the answer has the same `sessionId` and `expiresAt`, and as "
-        "`ttl` the seconds that are left. It counts as a send in the limits.",
+        "Send another code for a session that is still pending.",
+        "Earlier codes of the session keep working. A resend grants neither more attempts nor more "
+        "time: the answer has the same `sessionId` and `expiresAt`, and its `ttl` is the number of "
+        "seconds left. It counts towards the limits like any other code.",
         {
-            200: ("OtpStartedSessionAnswer", "One more code is on its way."),
-            403: ("OtpExpiredAnswer", "The session's time is over."),
-            404: ("OtpNotFoundAnswer", "There is no such session, or it is not pending."),
+            200: ("OtpStartedSessionAnswer", "Another code for the session is on its way."),
+            403: ("OtpExpiredAnswer", "The session has expired. Start a new one."),
+            404: (
+                "OtpNotFoundAnswer",
+                "There is no such session, or it is no longer pending. Start a new one.",
+            ),
         },
         {
-            400: "The body does not fit.",
-            429: "The client or the account asked for too many codes, there were too many wrong "
-            "ones, or the session has had its resends.",
-            500: "The code could not be sent, and the session goes on with its earlier ones; or "
-            "something else failed.",
+            400: "The body is not valid.",
+            429: "The client or the account has reached a limit on codes, there were too many "
+            "consecutive wrong codes for the account, or the session has no resends left.",
+            500: "The code could not be sent, but the earlier codes of the session keep working; "
+            "or something else failed.",
         },
     )
 
@@ -182,26 +217,38 @@ def refresh() -> dict[str, Any]:
     """Describe ``POST /refresh``."""
     return _with_token(
         "refresh",
-        "Change a refresh token for new tokens; it works once.",
-        "It takes no body. A second use of a refresh token ends its login, with every token of "
-        "it. By cookie, the new tokens are cookies too, and `data` is empty.",
+        "Exchange a refresh token for new tokens.",
+        "The request has no body. A refresh token works once: if it is used a second time, its "
+        "login ends, with all of its tokens. If the refresh token is sent in a cookie, the new "
+        "tokens are set as cookies too, and `data` is empty.",
         [{"otpToken": []}, {"otpRefreshCookie": []}],
-        {"200": _answer("refresh", 200, "OtpTokensAnswer", "Here are the new tokens.")},
-        "The refresh token is missing, used up, ended or out of date.",
+        {
+            "200": _answer(
+                "refresh",
+                200,
+                "OtpTokensAnswer",
+                "The refresh token has been exchanged. Use the new tokens from now on.",
+            )
+        },
+        "The refresh token is not valid. The person has to sign in again.",
     )
 
 
 def logout() -> dict[str, Any]:
     """Describe ``POST /logout``."""
-    over = {"description": "The login is over.", "headers": dict(_EVERYWHERE)}
+    over = {
+        "description": "The login has ended, or there was none.",
+        "headers": dict(_EVERYWHERE),
+    }
     return _with_token(
         "logout",
-        "End the login; without a token there is nothing to end.",
-        "It takes no body. It ends the login of the token that comes with it, an expired one too, "
-        "and clears the cookies.",
+        "End the login that a token belongs to.",
+        "The request has no body. The token may have expired. All tokens of its login stop "
+        "working, and the cookies are deleted. A request without a token is answered in the same "
+        "way.",
         [{"otpToken": []}, {"otpRefreshCookie": []}, {}],
         {"204": over},
-        "Cookies came without their CSRF token.",
+        "The tokens were sent in cookies, but without the CSRF token of any of them.",
     )
 
 
@@ -215,7 +262,7 @@ def _with_body(
     answers = {status: _answer(name, status, *outcome) for status, outcome in outcomes.items()}
     answers |= _errors(name, {**errors, **_ANY_BODY, **_ANY})
     schema = f"Otp{name.capitalize()}Request"
-    content = {"schema": schema, "examples": _named(REQUESTS[name])}
+    content = {"schema": schema, "examples": REQUESTS[name]}
     if "OtpStartedSessionAnswer" in outcomes[200]:
         answers[200]["links"] = _LINKS
     return {
@@ -237,7 +284,7 @@ def _with_token(
     outcome: dict[str, Any],
     refused: str,
 ) -> dict[str, Any]:
-    errors = {401: refused, 429: _OWN_LIMIT, 500: "Something failed.", **_ANY}
+    errors = {401: refused, 429: _OWN_LIMIT, 500: "Something failed on the server.", **_ANY}
     return {
         "operationId": f"otp{name.capitalize()}",
         "summary": summary,
@@ -256,7 +303,7 @@ def _answer(
     return {
         "description": description,
         "headers": dict(headers),
-        "content": {_JSON: {"schema": schema, "examples": _named(ANSWERS[name][status])}},
+        "content": {_JSON: {"schema": schema, "examples": ANSWERS[name][status]}},
     }
 
 
@@ -265,7 +312,3 @@ def _errors(name: str, when: dict[int, str]) -> dict[int, dict[str, Any]]:
         status: _answer(name, status, ERRORS[status][0], text, retry=status in (429, 503))
         for status, text in when.items()
     }
-
-
-def _named(examples: Examples) -> Examples:
-    return {name: {"value": value} for name, value in examples.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -141,6 +142,47 @@ def test_the_page_has_every_header(sections: dict[str, ElementTree.Element]) -> 
 
     for header in DESCRIPTION["components"]["headers"].values():
         assert header["description"] in found
+
+
+def test_the_page_says_what_each_of_several_examples_is(
+    sections: dict[str, ElementTree.Element],
+) -> None:
+    for path, item in DESCRIPTION["paths"].items():
+        operation = item["post"]
+        section = sections[f"http-{path.rpartition('/')[2]}"]
+        captions = [text_of(caption) for caption in section.iter("caption")]
+        several = [
+            example["summary"]
+            for part in (operation.get("requestBody", {}), *operation["responses"].values())
+            for content in part.get("content", {}).values()
+            if len(content["examples"]) > 1
+            for example in content["examples"].values()
+            if "error" not in example["value"]
+        ]
+        assert sorted(captions) == sorted(several)
+    assert "A code sent by SMS" in text_of(sections["http-initiate"])
+
+
+def test_the_page_has_words_for_every_pattern(sections: dict[str, ElementTree.Element]) -> None:
+    patterned = list(schemas_with("pattern", DESCRIPTION))
+    page = " ".join(text_of(section) for section in sections.values())
+
+    assert len(patterned) >= 5
+    for schema in patterned:
+        assert schema["description"].replace("`", "") in page
+        assert schema["pattern"] not in page
+
+
+def schemas_with(keyword: str, part: Any) -> Iterator[dict[str, Any]]:
+    """Yield every schema in a part of the description that has a keyword."""
+    if isinstance(part, dict):
+        if isinstance(part.get(keyword), str):
+            yield part
+        for value in part.values():
+            yield from schemas_with(keyword, value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from schemas_with(keyword, value)
 
 
 @pytest.mark.slow
