@@ -1,1 +1,1 @@
-"""MongoDB: sessions and the verdict, accounts and their admission."""
+"""MongoDB: the documents of sessions, accounts and logins, and the updates that decide on them."""

@@ -1,4 +1,4 @@
-"""The document of an account: its rules, its events, and how every operation reads it."""
+"""The document of an account: its rules, its events, and how every update reads it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from enum import StrEnum
 
 from .expressions import Expression, Stage, has_type, is_list_of, where
 
-#: The longest wait between two codes after failures.
+#: The longest wait for a new code after failures.
 LONGEST_WAIT = timedelta(seconds=900)
-#: The failures of a damaged document: above every bound, so that it stays locked.
+#: The failures that a damaged document counts as: above every bound, so that it stays locked.
 DAMAGED = 2**31 - 1
-#: A reservation beyond this comes from a clock that is ahead, and does not count.
+#: A reservation that ends later than this comes from a server whose clock is ahead, and is ignored.
 LONGEST_RESERVATION = timedelta(hours=2)
-# For servers whose clocks differ: a document outlives by this much what it holds.
+# A document is kept for this much longer than what it holds, since the clocks of servers differ.
 _SKEW = timedelta(minutes=1)
 
 
 class Event(StrEnum):
-    """What one operation did to an account; written by it into the document itself."""
+    """What an update did to an account; the update writes it into the document."""
 
     #: One more code may be sent.
     SENT = "sent"
-    #: A send limit is used up.
+    #: A limit on sends has been reached.
     LIMITED = "limited"
     #: A wait after too many failures is not over.
     LOCKED = "locked"
-    #: No code before an unlock.
+    #: No code may be sent before an unlock.
     DISABLED = "disabled"
-    #: Open sessions hold all tries that are left before the account would be disabled.
+    #: Open sessions have reserved all attempts that are left before the account is disabled.
     RESERVED = "reserved"
-    #: A failure was counted, and changed nothing else.
+    #: A failure was counted, or is older than a correct code, and has no other consequence.
     FAILED = "failed"
     #: A failure was counted, and a wait begins.
     WAITING = "waiting"
@@ -42,11 +42,11 @@ class Event(StrEnum):
 class AccountRules:
     """What one application allows an account.
 
-    :param sends: so many sends in any window of that length, for each limit.
-    :param lockout_threshold: failures in a row at which the first wait begins, or ``None``.
-    :param disable_after: failures in a row that are never exceeded, or ``None``.
+    :param sends: the limits, each as a number of sends and the window in which no more may be sent.
+    :param lockout_threshold: consecutive failures at which the first wait begins, or ``None``.
+    :param disable_after: consecutive failures at which the account is disabled, or ``None``.
     :param step: failures from one wait to the next.
-    :param count_within: how long a guess can take from its verdict to its count.
+    :param count_within: how long it can take to count a failure after its verdict.
     """
 
     sends: Sequence[tuple[int, timedelta]]
@@ -57,32 +57,32 @@ class AccountRules:
 
     @property
     def are_off(self) -> bool:
-        """Whether there is nothing that an account could be refused for."""
+        """Whether there is no reason for which an account could be refused a code."""
         return not self.sends and not self.counts_failures
 
     @property
     def counts_failures(self) -> bool:
-        """Whether wrong codes have any consequence for the account."""
+        """Whether wrong codes have any consequences for an account."""
         return self.lockout_threshold is not None or self.disable_after is not None
 
 
 def milliseconds(time: timedelta) -> int:
-    """Return a time as MongoDB adds it to a date."""
+    """Return a duration in milliseconds, as MongoDB adds it to a date."""
     return time // timedelta(milliseconds=1)
 
 
 def later(moment: Expression, by: timedelta) -> Expression:
-    """Return the time that is *by* after *moment*, or null if there is no such moment."""
+    """Return the time *by* after *moment*; it is null if *moment* is missing."""
     return {"$add": [moment, milliseconds(by)]}
 
 
 def earlier(moment: Expression, by: timedelta) -> Expression:
-    """Return the time that is *by* before *moment*."""
+    """Return the time *by* before *moment*."""
     return {"$subtract": [moment, milliseconds(by)]}
 
 
 def is_sound() -> Expression:
-    """Return whether every field is of the type that the rules expect."""
+    """Return the condition that every field has the type that the rules expect."""
     failures = {"$ifNull": ["$failures", 0]}
     is_date = has_type("$$this", "date")
     # Only a number lies between two numbers.
@@ -103,11 +103,11 @@ def is_sound() -> Expression:
 
 
 def read() -> list[Stage]:
-    """Return the stages that bring a document, or none, into the form that the others work on.
+    """Return the stages with which every update begins, also that of a document that is missing.
 
-    What has lapsed is dropped. A send in the future comes from a clock that is ahead, and counts as
-    now; a lock in the future is no longer than the longest one. A damaged document becomes one that
-    is disabled. ``$$now`` is the UTC time of the request.
+    They remove what has expired. A send in the future comes from a server whose clock is ahead, and
+    counts as now; a lock is cut to the longest wait. A damaged document becomes a disabled one.
+    ``$$now`` is the UTC time of the request.
     """
     sends = {"$map": {"input": {"$ifNull": ["$sends", []]}, "in": {"$min": ["$$this", "$$now"]}}}
     is_open = {
@@ -134,12 +134,12 @@ def read() -> list[Stage]:
 
 
 def bound(rules: AccountRules) -> int:
-    """Return the failures in a row at which an account is disabled."""
+    """Return the number of consecutive failures at which an account is disabled."""
     return rules.disable_after if rules.disable_after is not None else DAMAGED
 
 
 def expire_at(rules: AccountRules) -> Expression:
-    """Return when the TTL index may delete a document: not while failures or a lock stand in it."""
+    """Return when the TTL index may delete a document: never while it has failures or a lock."""
     longest = max((window for _, window in rules.sends), default=timedelta())
     held = [later({"$first": "$sends"}, longest), {"$max": "$open.until"}, "$$now"]
     stays = {"$or": [{"$gt": ["$failures", 0]}, {"$gt": ["$lockedUntil", "$$now"]}]}

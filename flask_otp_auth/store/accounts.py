@@ -1,4 +1,4 @@
-"""AccountStore: one MongoDB document per account, with its sends, failures, tries and lock."""
+"""AccountStore: one MongoDB document per account, with its sends, failures, attempts and lock."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .database import Document, acknowledged, durable
 from .expressions import Stage, encoded
 from .failures import fail, give_back, settle, unlock
 
-# A reservation outlives its session by as much as the clocks of two servers may differ, and by the
-# time that the count of its last failure can take; by less than the longest one all the same.
+# A reservation outlasts its session by as much as the clocks of two servers may differ, and by the
+# time it can take to count the last failure. It still has to be below LONGEST_RESERVATION.
 _CLOCKS_DIFFER = timedelta(seconds=30)
 _LONGEST_COUNT = timedelta(minutes=30)
 _SEPARATOR = ":"
@@ -28,13 +28,14 @@ _SEPARATOR = ":"
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What an account said to one more code.
+    """The answer of an account to a request for a code.
 
-    :param event: ``SENT``, or why it is refused.
-    :param tries: what the session may have, at most what was asked for.
-    :param retry_at: UTC time from which the account may say yes, or ``None`` if no time heals it.
-    :param settle: whether a right code has anything to settle with the account.
-    :param limit: the place, among the send limits, of the one that holds for longest.
+    :param event: ``SENT``, or why the request is refused.
+    :param tries: the attempts granted to the session, at most as many as it asked for.
+    :param retry_at: the UTC time from which a refused request may succeed, or ``None`` if waiting
+        does not help.
+    :param settle: whether a correct code has to update the account.
+    :param limit: the index, in the limits on sends, of the one that lasts longest, or -1.
     """
 
     event: Event
@@ -46,11 +47,11 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What one wrong code did to its account.
+    """What a wrong code did to its account.
 
     :param event: ``FAILED``, ``WAITING`` or ``DISABLED``.
-    :param failures: wrong codes in a row, this one included.
-    :param open_sessions: ids of the sessions that still have tries.
+    :param failures: consecutive wrong codes, including this one.
+    :param open_sessions: the ids of the sessions that have attempts left.
     """
 
     event: Event
@@ -60,15 +61,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """What is stored of an account, or of one trusted device of it.
+    """What is stored of an account, or of one of its trusted devices.
 
-    :param key: of the document; that of a device begins with that of its account.
-    :param is_device: whether it is that of a device.
-    :param sends: UTC times of the sends that its limits still look at, newest first.
-    :param failures: wrong codes in a row.
-    :param locked_until: UTC time before which no new code is sent, or ``None``.
-    :param reserved_tries: tries of the sessions that are open.
-    :param is_damaged: whether it cannot be understood, and so is locked until an unlock.
+    :param key: the id of the document; that of a device begins with that of its account.
+    :param is_device: whether the document belongs to a trusted device.
+    :param sends: the UTC times of the last sends, at most as many as a limit allows, newest first.
+    :param failures: consecutive wrong codes.
+    :param locked_until: the UTC time before which no new code is sent, or ``None``.
+    :param reserved_tries: the attempts that sessions have reserved.
+    :param is_damaged: whether the document cannot be understood; it is then disabled.
     """
 
     key: str
@@ -83,20 +84,21 @@ class AccountRecord:
 class AccountStore:
     """The accounts of one application.
 
-    NIST SP 800-63B-4, section 3.2.2, asks for a bound of at most 100 consecutive failures and names
-    waiting as a way to spare the owner from it. The bound is kept by reservation: a session gets
-    its tries from those that are left, and each failure moves one from reserved to failed.
+    NIST SP 800-63B-4, section 3.2.2, requires a bound of at most 100 consecutive failures, and
+    names waits as a way to keep attackers from locking out the owner with it. The bound is enforced
+    by reservation: a session reserves its attempts from those that are left, and each failure uses
+    a reserved one.
 
-    :param database: where the collection is; nothing is read or written before the first request.
-    :param name: of the collection.
-    :param key: of the HMAC that accounts are stored under.
+    :param database: the database, which is not used before the first request.
+    :param name: the name of the collection.
+    :param key: the key of the HMAC under which accounts are stored.
     :param rules: what an account is allowed.
     """
 
     def __init__(
         self, database: Database[Document], name: str, *, key: bytes, rules: AccountRules
     ) -> None:
-        # A crash that loses an admission loses the session too, which is stored after it.
+        # A crash that loses an admission also loses the session, which is stored after it.
         self._new = acknowledged(database, name)
         self._collection = durable(database, name)
         self._key = key
@@ -109,9 +111,9 @@ class AccountStore:
         self.rules = rules
 
     def key_of(self, account: str, device: str | None = None) -> str:
-        """Return the key of the document of an account, or of one of its trusted devices.
+        """Return the id of the document of an account, or of one of its trusted devices.
 
-        :param account: the identifier without its disguises.
+        :param account: the account, as :func:`.identifiers.account_of` returns it.
         :param device: the id of the device, if the request comes from a trusted one.
         """
         key = hmac.digest(self._key, account.encode(), "sha256").hex()
@@ -119,48 +121,50 @@ class AccountStore:
 
     @staticmethod
     def account_and_device(key: str) -> tuple[str, str | None]:
-        """Return the key of the account that a document belongs to, and the id of the device."""
+        """Return the account's part of the id of a document, and the id of the device, if any."""
         account, _, device = key.partition(_SEPARATOR)
         return account, device or None
 
     def admit(
         self, key: str, session_id: str, *, tries: int, expires_at: datetime, now: datetime
     ) -> Admission:
-        """Count one send under the limits and reserve the tries of its session, or refuse both.
+        """Count a send and reserve the attempts of its session, or refuse both.
 
-        :param tries: that the session asks for.
-        :param expires_at: when the session's code expires, UTC.
+        :param key: the id of the document.
+        :param session_id: the id of the new session.
+        :param tries: the attempts that the session asks for.
+        :param expires_at: the UTC time at which the session expires.
         :param now: UTC time of the request.
         """
-        about = self._reservation(session_id, tries, expires_at, now)
-        return self._admit(key, self._admit_limited, about)
+        variables = self._reservation(session_id, tries, expires_at, now)
+        return self._admit(key, self._admit_limited, variables)
 
     def admit_unlimited(
         self, key: str, session_id: str, *, tries: int, expires_at: datetime, now: datetime
     ) -> Admission:
-        """Do the same for a code that no send limit is about, since it is not sent."""
-        about = self._reservation(session_id, tries, expires_at, now)
-        return self._admit(key, self._admit_unlimited, about)
+        """Do the same as :meth:`admit` without limits on sends, for a code that is not sent."""
+        variables = self._reservation(session_id, tries, expires_at, now)
+        return self._admit(key, self._admit_unlimited, variables)
 
     def admit_resend(self, key: str, now: datetime) -> Admission:
-        """Count one more send for a session whose tries are reserved, or refuse it."""
+        """Count another send for a session that has reserved its attempts, or refuse it."""
         return self._admit(key, self._admit_limited, _no_reservation(now))
 
     def admit_resend_unlimited(self, key: str, now: datetime) -> Admission:
-        """Do the same for a code that no send limit is about, since it is not sent."""
+        """Do the same as :meth:`admit_resend` without limits, for a code that is not sent."""
         return self._admit(key, self._admit_unlimited, _no_reservation(now))
 
     def _reservation(
         self, session_id: str, tries: int, expires_at: datetime, now: datetime
     ) -> dict[str, Any]:
-        outlives = _CLOCKS_DIFFER + min(self.rules.count_within, _LONGEST_COUNT)
-        return {"now": now, "session": session_id, "tries": tries, "until": expires_at + outlives}
+        until = expires_at + _CLOCKS_DIFFER + min(self.rules.count_within, _LONGEST_COUNT)
+        return {"now": now, "session": session_id, "tries": tries, "until": until}
 
-    def _admit(self, key: str, update: list[Stage], about: Mapping[str, Any]) -> Admission:
+    def _admit(self, key: str, update: list[Stage], variables: Mapping[str, Any]) -> Admission:
         fields = {"event": True, "granted": True, "retryAt": True, "settle": True, "limit": True}
         if self.rules.are_off:
-            return Admission(Event.SENT, about["tries"], None, settle=False, limit=-1)
-        document = _upsert(self._new, key, update, about, fields)
+            return Admission(Event.SENT, variables["tries"], None, settle=False, limit=-1)
+        document = _upsert(self._new, key, update, variables, fields)
         return Admission(
             event=Event(document["event"]),
             tries=document["granted"],
@@ -170,41 +174,48 @@ class AccountStore:
         )
 
     def give_back(self, key: str, sent_at: datetime, session_id: str | None = None) -> None:
-        """Take back a send that failed.
+        """Undo the admission of a code that could not be sent.
 
-        :param sent_at: the time that it was admitted at.
-        :param session_id: the session whose tries were reserved for it, if there were any.
+        :param key: the id of the document.
+        :param sent_at: the ``now`` of the admission.
+        :param session_id: the session that reserved attempts, or ``None`` for a resend.
         """
-        about = {"sentAt": sent_at, "session": session_id}
-        self._new.update_one({"_id": key}, self._give_back, let=about)
+        variables = {"sentAt": sent_at, "session": session_id}
+        self._new.update_one({"_id": key}, self._give_back, let=variables)
 
     def record_failure(
         self, key: str, session_id: str, *, judged_at: datetime, now: datetime
     ) -> Failure:
-        """Count one wrong code.
+        """Count a wrong code.
 
-        :param judged_at: the time of its verdict, by the database's clock.
+        :param key: the id of the document.
+        :param session_id: the session for which the code was typed.
+        :param judged_at: the time of its verdict, by the clock of the database.
         :param now: UTC time of the request.
         """
-        about = {"now": now, "session": session_id, "judgedAt": judged_at}
+        variables = {"now": now, "session": session_id, "judgedAt": judged_at}
         fields = {"event": True, "failures": True, "open.session": True}
-        document = _upsert(self._collection, key, self._fail, about, fields)
+        document = _upsert(self._collection, key, self._fail, variables, fields)
         sessions = [reservation["session"] for reservation in document["open"]]
         return Failure(Event(document["event"]), document["failures"], sessions)
 
     def settle(self, key: str, session_id: str, *, judged_at: datetime, now: datetime) -> None:
-        """Forget the failures judged before a right code, and give its session's tries back.
+        """Clear the failures from before a correct code, and release its session's attempts.
 
-        :param judged_at: the time of the right code's verdict, by the database's clock.
+        :param key: the id of the document.
+        :param session_id: the session of the correct code.
+        :param judged_at: the time of its verdict, by the clock of the database.
         :param now: UTC time of the request.
         """
-        about = {"now": now, "session": session_id, "judgedAt": judged_at}
-        self._new.update_one({"_id": key}, self._settle, let=about)
+        variables = {"now": now, "session": session_id, "judgedAt": judged_at}
+        self._new.update_one({"_id": key}, self._settle, let=variables)
 
     def unlock(self, key: str, now: datetime) -> bool:
-        """Forget failures and sends of an account and of all its devices.
+        """Clear the failures, locks and sends of an account and of all its devices.
 
-        :returns: whether there were any.
+        :param key: the id of the account's document.
+        :param now: UTC time of the request.
+        :returns: whether there was anything to clear.
         """
         dirty = {
             "$or": [
@@ -219,17 +230,17 @@ class AccountStore:
         return unlocked.matched_count > 0
 
     def find(self, key: str) -> list[AccountRecord]:
-        """Return what is stored of an account and of its devices, the account first."""
+        """Return what is stored of an account and of its devices, beginning with the account."""
         found = self._collection.find(_with_devices(key)).sort("_id", 1)
         return [_record(document) for document in found]
 
     @property
     def collection(self) -> Collection[Document]:
-        """Return the collection, for the upkeep."""
+        """The collection, for :mod:`.upkeep`."""
         return self._collection
 
     def create_indexes(self) -> None:
-        """Make the index that deletes what no rule looks at any more."""
+        """Create the TTL index that deletes documents which no rule needs any more."""
         self._collection.create_index("expireAt", expireAfterSeconds=0)
 
 
@@ -237,10 +248,10 @@ def _upsert(
     collection: Collection[Document],
     key: str,
     update: list[Stage],
-    about: Mapping[str, Any],
+    variables: Mapping[str, Any],
     fields: Mapping[str, bool],
 ) -> Document:
-    """Run an update on a document, or on none, and return what it decided."""
+    """Update a document, or create it, and return what the update decided."""
 
     def run() -> Document | None:
         return collection.find_one_and_update(
@@ -249,12 +260,12 @@ def _upsert(
             projection=fields,
             upsert=True,
             return_document=ReturnDocument.AFTER,
-            let=about,
+            let=variables,
         )
 
     try:
         return cast(Document, run())
-    except DuplicateKeyError:  # another request made the document at that moment
+    except DuplicateKeyError:  # another request has just created the document
         return cast(Document, run())
 
 
@@ -263,7 +274,7 @@ def _no_reservation(now: datetime) -> dict[str, Any]:
 
 
 def _with_devices(key: str) -> dict[str, Any]:
-    """Return the filter for the documents of an account: its own, and those of its devices."""
+    """Return the filter for the documents of an account and of its devices."""
     after = chr(ord(_SEPARATOR) + 1)
     return {"_id": {"$gte": key, "$lt": key + after}}
 

@@ -1,4 +1,4 @@
-"""The update that admits one more code to an account, or says why not."""
+"""The update of an account that admits a request for a code, or says why it is refused."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from datetime import timedelta
 from .account import AccountRules, Event, bound, expire_at, later, read
 from .expressions import Stage, switch
 
-#: Sessions that an account can have open; reached only where the host switched the limits off.
+#: The open sessions that an account can have; only an application without limits can reach this.
 MOST_OPEN = 1000
 
 
 def admit(rules: AccountRules, sends: Sequence[tuple[int, timedelta]]) -> list[Stage]:
-    """Return the stages that admit a send, with the tries of its session, or say why not.
+    """Return the stages that admit a send with the attempts of its session, or say why not.
 
-    They are about ``$$now``, and ``$$session``, which asks for ``$$tries`` until ``$$until``; a
-    resend asks for none.
+    Their variables are ``$$now``, the UTC time of the request, and ``$$session``, which wants to
+    reserve ``$$tries`` attempts until ``$$until``. A resend reserves none.
 
-    :param sends: the limits that this send is under.
+    :param rules: what an account is allowed.
+    :param sends: the limits that apply to this send.
     """
-    # Past the end of the list there is nothing, and adding to nothing gives null, which $max skips.
+    # An index past the end is missing; adding to it gives null, which $max skips.
     free_at = [later({"$arrayElemAt": ["$sends", n - 1]}, window) for n, window in sends]
     left = {"$subtract": [bound(rules), {"$add": ["$failures", {"$sum": "$open.tries"}]}]}
     no_tries = {
@@ -46,7 +47,7 @@ def admit(rules: AccountRules, sends: Sequence[tuple[int, timedelta]]) -> list[S
 
 
 def _decided(rules: AccountRules, *, is_limited: bool) -> Stage:
-    """Return the fields that follow from the event."""
+    """Return the fields to set according to the event."""
     is_sent = {"$eq": ["$event", Event.SENT.value]}
     granted = {"$min": ["$$tries", "$left"]}
     reservation = {"session": "$$session", "tries": granted, "until": "$$until"}
@@ -60,7 +61,7 @@ def _decided(rules: AccountRules, *, is_limited: bool) -> Stage:
             ({"$eq": ["$event", Event.RESERVED.value]}, {"$min": "$open.until"}),
             default={"$max": ["$lockedUntil", {"$max": "$freeAt"}]},
         ),
-        # With half of the tries reserved, a right code has to give those of its session back.
+        # If half of the attempts are reserved, a correct code has to release those of its session.
         "settle": {
             "$or": [
                 {"$gt": ["$failures", 0]},

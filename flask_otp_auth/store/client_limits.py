@@ -1,4 +1,4 @@
-"""HostMongoStorage: the storage of the limits library over the host's own client of MongoDB."""
+"""HostMongoStorage: a storage for Flask-Limiter that uses the application's MongoDB client."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ _SCHEME = "otp-auth-mongodb"
 def storage_for(
     database: Database[Document], collection: str, timeout: float
 ) -> tuple[str, dict[str, Any]]:
-    """Return the URI and the options by which a Limiter gets a storage of this module.
+    """Return the URI and the options with which a Limiter creates a HostMongoStorage.
 
-    :param database: of the sessions.
-    :param collection: the name of the collection.
-    :param timeout: seconds that the database gets for one call.
+    :param database: the database of the sessions.
+    :param collection: the name of the collection for the counts.
+    :param timeout: seconds that the database has for each call.
     """
     options = {"database": database, "collection": collection, "timeout": timeout}
     return f"{_SCHEME}://", options
 
 
 class HostMongoStorage(MongoDBStorageBase):
-    """Counts clients in a collection beside the sessions.
+    """Counts the requests of clients in the database of the sessions.
 
-    The library's own storage opens a second client, gives each call its default of 30 s, and makes
-    its indexes once or never.
+    The storage that comes with the limits library opens a second client, lets each call take the
+    default of 30 s, and never tries again if it could not create its indexes.
 
-    :param database: of the sessions.
-    :param collection: the name of the collection.
-    :param timeout: seconds that the database gets for one call.
+    :param uri: the URI of :func:`storage_for`.
+    :param database: the database of the sessions.
+    :param collection: the name of the collection for the counts.
+    :param timeout: seconds that the database has for each call.
     """
 
-    STORAGE_SCHEME = [_SCHEME]  # noqa: RUF012 - the library's own form
+    STORAGE_SCHEME = [_SCHEME]  # noqa: RUF012 - the library expects this form
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class HostMongoStorage(MongoDBStorageBase):
 
     @property
     def storage(self) -> MongoClient[Document]:
-        """The client of the host."""
+        """The client of the application."""
         return self._host_client
 
     @property
@@ -68,27 +69,27 @@ class HostMongoStorage(MongoDBStorageBase):
         return self._windows
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Count a hit, unless the window is full.
+        """Count a hit, and return whether the window had room for it.
 
-        :raises ServiceUnavailable: the database is away.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
         """
         with database_calls(self._timeout):
             self._indexes.ensure(self._timeout)
             hit = super().acquire_entry
-            # A no can also mean that another request made the document at that moment.
+            # False can also mean that another request has just created the document.
             return hit(key, limit, expiry, amount) or hit(key, limit, expiry, amount)
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Return the start of a window and the hits in it.
+        """Return the start of a window, in seconds since 1970, and the number of hits in it.
 
-        :raises ServiceUnavailable: the database is away.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
         """
         with database_calls(self._timeout):
             start, count = super().get_moving_window(key, limit, expiry)
         return start or time.time(), count
 
     def create_indexes(self) -> None:
-        """Make the index that deletes what no rule looks at any more."""
+        """Create the TTL index that deletes documents which no rule needs any more."""
         self._windows.create_index("expireAt", expireAfterSeconds=0)
 
     def _init_mongo_client(
@@ -99,4 +100,4 @@ class HostMongoStorage(MongoDBStorageBase):
         return self._host_client
 
     def __del__(self) -> None:
-        """Leave the client open, which is the host's."""
+        """Leave the client open, since it belongs to the application."""

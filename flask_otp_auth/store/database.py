@@ -1,4 +1,4 @@
-"""The way to MongoDB: which database, how durable, and for how long to wait."""
+"""Access to MongoDB: which database to use, how durable writes are, and how long to wait."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from ..exceptions import ConfigurationError, InternalError, ServiceUnavailable
 _log = logging.getLogger("flask_otp_auth")
 
 Document = dict[str, Any]
-RETRY_AFTER = 5  # seconds; an election of a replica set takes about this long
+RETRY_AFTER = 5  # seconds; an election in a replica set takes about this long
 
-
-# What a server answers when it cannot do its work now, rather than because the work is wrong: a
-# change of primary (217: it no longer knows what it answered before), a shutdown, a lost majority,
-# a time limit, an operator's killOp (MongoDB's manual, "Error Codes").
+# The answers of a server that is not able to work at present, as opposed to a wrong request: a
+# change of primary (217: it no longer has the result of the first try), a shutdown, a lost
+# majority, a time limit, an operator's killOp (MongoDB manual, "Error Codes").
 _AWAY = frozenset(
     {6, 7, 24, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 217, 262, 9001}
     | {10058, 10107, 11600, 11601, 11602, 13435, 13436}
@@ -36,11 +35,11 @@ _AWAY = frozenset(
 
 @contextmanager
 def database_calls(seconds: float) -> Iterator[None]:
-    """Give the database calls inside so much time together, and put their errors into our words.
+    """Limit the time of all database calls in a block, and translate their errors.
 
-    :param seconds: for all calls inside together.
-    :raises ServiceUnavailable: the database is away, or did not answer in time.
-    :raises InternalError: the database refused a call.
+    :param seconds: the time for all of the calls together.
+    :raises ServiceUnavailable: MongoDB is unavailable, or did not answer in time.
+    :raises InternalError: MongoDB refused a call.
     """
     failure: ServiceUnavailable | InternalError
     try:
@@ -48,7 +47,7 @@ def database_calls(seconds: float) -> Iterator[None]:
             yield
         return
     except PyMongoError as error:
-        # Neither the text of the driver nor its details: both can hold a whole document.
+        # Neither the message nor the details of the error: both can contain a whole document.
         what = type(error).__name__
         if isinstance(error, OperationFailure):
             what += f" {error.code} {(error.details or {}).get('codeName', '')}".rstrip()
@@ -63,7 +62,7 @@ def database_calls(seconds: float) -> Iterator[None]:
 
 
 def is_away(error: PyMongoError) -> bool:
-    """Return whether the same call may succeed in a while, with nothing changed."""
+    """Return whether the same call may succeed later without any change."""
     if error.timeout or isinstance(error, ConnectionFailure):
         return True
     if error.has_error_label("RetryableWriteError"):
@@ -75,27 +74,27 @@ def is_away(error: PyMongoError) -> bool:
 
 
 def durable(database: Database[Document], name: str) -> Collection[Document]:
-    """Return a collection whose writes outlive a crash of the server and a change of primary."""
+    """Return a collection whose writes survive a crash of the server and a change of primary."""
     return _collection(database, name, WriteConcern("majority"))
 
 
 def acknowledged(database: Database[Document], name: str) -> Collection[Document]:
-    """Return a collection whose writes are as durable as the server makes them by default.
+    """Return a collection whose writes are as durable as the default of the server.
 
-    From MongoDB 5.0 that is by a majority on a replica set, unless arbiters leave no more
-    data-bearing members than a majority needs: then it is the primary alone, and
-    ``setDefaultRWConcern`` changes it. A server of its own may lose the last 100 ms when it
-    crashes. For what does no harm when it is lost, since waiting for the journal takes longer than
-    the write itself. What the host's URI says of ``w`` does not count.
+    It is for writes whose loss does no harm, since waiting for the journal takes longer than the
+    write itself. From MongoDB 5.0 on the default is the majority on a replica set, unless arbiters
+    leave no more data-bearing members than a majority needs; it is then the primary alone, and
+    ``setDefaultRWConcern`` changes it. A standalone server may lose the last 100 ms in a crash. The
+    ``w`` of the application's URI is ignored.
     """
-    # Not "majority" without the journal: on a replica set that waits for the next 100 ms flush.
+    # Not "majority" without the journal: on a replica set it waits for a flush, up to 100 ms.
     return _collection(database, name, WriteConcern())
 
 
 def _collection(
     database: Database[Document], name: str, write_concern: WriteConcern
 ) -> Collection[Document]:
-    # Nothing is left to the options of the client, which the host chose for its own documents.
+    # The options of the client are not used, since they were chosen for other documents.
     return database.get_collection(
         name,
         codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
@@ -106,14 +105,17 @@ def _collection(
 
 
 def database_of(mongo: PyMongo) -> Database[dict[str, Any]]:
-    """Return the database that the URI of *mongo* names."""
+    """Return the database that the URI of *mongo* names.
+
+    :raises ConfigurationError: *mongo* is not a connected PyMongo, or its URI names no database.
+    """
     if not isinstance(mongo, PyMongo):
         raise ConfigurationError(
             "mongo", f"is a {type(mongo).__name__}, not a flask_pymongo.PyMongo"
         )
     if mongo.cx is None:
         raise ConfigurationError(
-            "mongo", "is a PyMongo without a connection: call mongo.init_app(app) before"
+            "mongo", "is a PyMongo without a connection: call mongo.init_app(app) first"
         )
     if mongo.db is None:
         raise ConfigurationError(

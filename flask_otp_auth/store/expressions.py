@@ -1,4 +1,4 @@
-"""Expressions of MongoDB's update pipelines that the verdict and the accounts have in common."""
+"""Building blocks of update pipelines, for the verdict, the accounts and the logins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INTEGER = ["int", "long"]
 
 
 def switch(*branches: tuple[Expression, Expression], default: Expression) -> Expression:
-    """Return the expression that takes the value of the first branch whose case is true."""
+    """Return the value of the first branch whose case is true, else *default*."""
     return {
         "$switch": {
             "branches": [{"case": case, "then": value} for case, value in branches],
@@ -25,22 +25,26 @@ def switch(*branches: tuple[Expression, Expression], default: Expression) -> Exp
 
 
 def has_type(field: str, *types: str) -> Expression:
-    """Return whether a field has one of *types*; ``"missing"`` is one of them."""
+    """Return the condition that a field has one of *types*; ``"missing"`` is a type as well."""
     return {"$in": [{"$type": field}, list(types)]}
 
 
 def is_list_of(field: str, sound: Expression) -> Expression:
-    """Return whether a field is missing, or a list each of whose elements ``$$this`` is *sound*."""
+    """Return the condition that a field is missing, or a list of elements which are all *sound*.
+
+    :param field: the field, as ``"$field"``.
+    :param sound: the condition for an element, which is ``$$this``.
+    """
     elements = {"$allElementsTrue": [{"$map": {"input": field, "in": sound}}]}
-    # Not $and, which may look at the elements of what is no list.
+    # Not $and, which may evaluate the elements even if there is no list.
     return {"$cond": [{"$isArray": [field]}, elements, has_type(field, "missing")]}
 
 
 def where(field: Expression, condition: Expression) -> Expression:
-    """Return the elements ``$$this`` of a list field that meet *condition*."""
+    """Return the elements of a list that meet *condition*, in which an element is ``$$this``."""
     return {"$filter": {"input": field, "as": "this", "cond": condition}}
 
 
 def encoded(stages: Sequence[Stage]) -> list[Stage]:
-    """Return *stages* encoded once, since they are the same for every call and large."""
+    """Return *stages* encoded as BSON, once, because they are large and never change."""
     return [RawBSONDocument(bson.encode(stage)) for stage in stages]

@@ -1,4 +1,4 @@
-"""The updates of an account after a guess or a send: fail, settle, give back, unlock."""
+"""The updates of an account after its admission: fail, settle, give back and unlock."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .account import (
 )
 from .expressions import Expression, Stage, switch, where
 
-#: The first wait after failures; each further one is twice as long, up to the longest.
+#: The first wait after failures; each of the next is twice as long, up to the longest.
 FIRST_WAIT = timedelta(seconds=30)
 _MOST_FAILED_AT = 1000
-# A right code is settled at once or not at all, so older failures need no time of their own.
+# A correct code is settled at once or not at all, so the times of older failures are not needed.
 _FAILED_AT_KEPT = timedelta(minutes=1)
 
 
 def fail(rules: AccountRules) -> list[Stage]:
-    """Return the stages that move one try of a session from reserved to failed.
+    """Return the stages that turn a reserved attempt of a session into a failure.
 
-    They are about ``$$session``, whose guess was judged at ``$$judgedAt``. A failure that was
-    judged before the right code that cleared the account last is not counted, whichever of the two
-    arrives here first.
+    Their variables are ``$$session``, whose code was judged at ``$$judgedAt``, and ``$$now``. A
+    failure that was judged before the last correct code is not counted, whichever of the two gets
+    here first.
     """
     counts = {"$not": [{"$lt": ["$$judgedAt", "$clearedAt"]}]}
     over = {"$subtract": ["$failures", rules.lockout_threshold or 0]}
@@ -75,7 +75,7 @@ def fail(rules: AccountRules) -> list[Stage]:
 
 
 def _with_a_try_less() -> Expression:
-    """Return the reservations without one try of the session; those without any are dropped."""
+    """Return the reservations with one attempt less for the session, and without empty ones."""
     one_less = {"$max": [0, {"$subtract": ["$$this.tries", 1]}]}
     tries = {"$cond": [{"$eq": ["$$this.session", "$$session"]}, one_less, "$$this.tries"]}
     moved = {"$map": {"input": "$open", "in": {"$mergeObjects": ["$$this", {"tries": tries}]}}}
@@ -83,24 +83,25 @@ def _with_a_try_less() -> Expression:
 
 
 def _failed_at() -> Expression:
-    """Return the times of the recent failures with this one."""
+    """Return the times of the recent failures, including this one."""
     recent = {"$gt": ["$$this", earlier("$$judgedAt", _FAILED_AT_KEPT)]}
     earlier_ones = where({"$ifNull": ["$failedAt", []]}, recent)
     return {"$slice": [{"$concatArrays": [["$$judgedAt"], earlier_ones]}, _MOST_FAILED_AT]}
 
 
 def _wait(doublings: Expression) -> Expression:
-    """Return the milliseconds of a wait that doubles from the first to the longest."""
+    """Return the milliseconds of a wait after so many doublings, at most the longest wait."""
     most = (LONGEST_WAIT // FIRST_WAIT).bit_length()  # keeps the power small
     wait = {"$multiply": [milliseconds(FIRST_WAIT), {"$pow": [2, {"$min": [doublings, most]}]}]}
     return {"$min": [milliseconds(LONGEST_WAIT), wait]}
 
 
 def settle(rules: AccountRules) -> list[Stage]:
-    """Return the stages that a right code runs: failures judged before it are forgotten.
+    """Return the stages that clear the failures from before a correct code.
 
-    The tries of its session are given back. What was judged at the same moment or later still
-    counts, so that no wrong code is lost in a race.
+    They also release the attempts of its session. Failures that were judged at the same moment or
+    later still count, so that no wrong code is lost in a race. The variables are those of
+    :func:`fail`.
     """
     after = where({"$ifNull": ["$failedAt", []]}, {"$gte": ["$$this", "$$judgedAt"]})
     is_damaged = {"$gte": ["$failures", DAMAGED]}
@@ -127,7 +128,7 @@ def settle(rules: AccountRules) -> list[Stage]:
 
 
 def give_back() -> list[Stage]:
-    """Return the stages that take one send back, with the tries of its session."""
+    """Return the stages that remove the send at ``$$sentAt`` and what ``$$session`` reserved."""
     sends = {"$cond": [{"$isArray": ["$sends"]}, "$sends", []]}
     others = where({"$range": [0, {"$size": sends}]}, {"$ne": ["$$this", "$place"]})
     kept = {"$map": {"input": others, "in": {"$arrayElemAt": [sends, "$$this"]}}}
@@ -145,7 +146,7 @@ def give_back() -> list[Stage]:
 
 
 def unlock() -> list[Stage]:
-    """Return the stages that forget failures and sends, and keep what open sessions reserved."""
+    """Return the stages that clear failures, lock and sends, but keep the reservations."""
     return [
         {"$set": {"sound": is_sound()}},
         {

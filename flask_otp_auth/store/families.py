@@ -1,4 +1,4 @@
-"""FamilyStore: the MongoDB documents of logins, the one atomic rotation, what was logged out."""
+"""FamilyStore: the MongoDB documents of logins, the atomic rotation, and revoked tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .expressions import Stage, encoded, has_type, switch
 
 
 class Rotation(StrEnum):
-    """What became of a refresh token; written by the rotation into the document itself."""
+    """What happened to a refresh token; the rotation writes it into the document."""
 
     ROTATED = "rotated"
     REUSED = "reused"
@@ -27,11 +27,11 @@ class Rotation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One login: the refresh tokens that came one after the other, and the access tokens beside.
+    """The tokens of one login: successive refresh tokens, and the access tokens issued with them.
 
-    :param family_id: 32 lower-case hexadecimal digits.
-    :param current: the ``jti`` of the one refresh token that works.
-    :param ended: whether no token of it works any more.
+    :param family_id: 32 lower-case hexadecimal digits, or the ``jti`` of a revoked access token.
+    :param current: the ``jti`` of the only refresh token that is valid, if there is one.
+    :param ended: whether none of its tokens is valid any more.
     """
 
     family_id: str
@@ -40,22 +40,22 @@ class Family:
 
 
 class FamilyStore:
-    """The logins of one application whose tokens can be refreshed or were logged out.
+    """The logins of one application that can be refreshed, and the access tokens it revoked.
 
-    A family keeps the id of its living refresh token and no token: who reads the database cannot
-    make one without the signing key.
+    A family holds the id of its valid refresh token, but no token: nobody can create one from the
+    database without the signing key.
 
-    :param database: where the collection is; nothing is read or written before the first request.
-    :param name: of the collection.
-    :param lifetime: seconds from the login to the end of its family.
-    :param idle: seconds without a refresh after which it ends.
+    :param database: the database, which is not used before the first request.
+    :param name: the name of the collection.
+    :param lifetime: seconds from the login until its family expires.
+    :param idle: seconds without a refresh until a family expires.
     """
 
     def __init__(
         self, database: Database[Document], name: str, *, lifetime: int, idle: int
     ) -> None:
         self._collection = durable(database, name)
-        # A login that is lost is one whose tokens are refused.
+        # The tokens of a login that is lost are refused.
         self._new = acknowledged(database, name)
         self._lifetime = lifetime
         self._idle = idle
@@ -73,14 +73,16 @@ class FamilyStore:
         )
 
     def rotate(self, family_id: str, token_id: str, successor: str, now: datetime) -> Rotation:
-        """Use a refresh token up, in one operation of the database.
+        """Use up a refresh token, in a single operation of the database.
 
-        A token that was used before ends its family: either its owner or a thief holds the
-        successor, and nobody can tell which (RFC 9700, section 4.14.2).
+        A token that has been used before ends its family: either the owner or a thief has the
+        successor, and nobody can tell which of them (RFC 9700, section 4.14.2).
 
+        :param family_id: the family that the token belongs to.
         :param token_id: the ``jti`` of the token that was presented.
-        :param successor: the ``jti`` of the one that follows if this one is the living one.
-        :returns: what became of it; a family that is not there has ended.
+        :param successor: the ``jti`` of the token that replaces it if it is valid.
+        :param now: UTC time of the request.
+        :returns: what happened to the token; a missing family counts as ended.
         """
         presented = {
             "token": token_id,
@@ -98,27 +100,33 @@ class FamilyStore:
         return Rotation.ENDED if document is None else Rotation(document["rotation"])
 
     def end(self, family_id: str, now: datetime) -> None:
-        """End a family because its owner logged out; one that has ended stays as it is."""
+        """End a family because of a logout; one that has ended before is not changed."""
         self._collection.update_one(
             {"_id": family_id, "endedAt": {"$exists": False}},
             {"$set": {"endedAt": now, "endReason": "logout"}},
         )
 
     def revoke(self, token_id: str, expires_at: datetime | None, now: datetime) -> None:
-        """Revoke one access token that has no family.
+        """Revoke an access token that has no family.
 
-        :param token_id: its ``jti``.
-        :param expires_at: when it ends by itself; the note of it is deleted then.
+        :param token_id: the ``jti`` of the token.
+        :param expires_at: the UTC time from which the token is refused anyway, so that the note of
+            its revocation can be deleted, or ``None`` if it never expires.
+        :param now: UTC time of the request.
         """
         note = {"_id": token_id, "endedAt": now, "endReason": "logout"}
         if expires_at is not None:
             note["expireAt"] = expires_at
-        # It is a duplicate if the token was logged out before.
+        # It is a duplicate if the token has been revoked before.
         with contextlib.suppress(DuplicateKeyError):
             self._collection.insert_one(note)
 
     def find(self, id_: str) -> Family | None:
-        """Return what is known of a family, or of an access token without one by its ``jti``."""
+        """Return a family, or ``None`` if there is none.
+
+        :param id_: the id of the family, or the ``jti`` of an access token that has none, for
+            which a family is found if it has been revoked.
+        """
         document = self._collection.find_one({"_id": id_}, {"current": True, "endedAt": True})
         if document is None:
             return None
@@ -126,18 +134,18 @@ class FamilyStore:
 
     @property
     def collection(self) -> Collection[Document]:
-        """Return the collection, for the upkeep."""
+        """The collection, for :mod:`.upkeep`."""
         return self._collection
 
     def create_indexes(self) -> None:
-        """Make the TTL index that deletes what has expired by itself; it decides nothing."""
+        """Create the TTL index that deletes expired documents; no decision depends on it."""
         self._collection.create_index("expireAt", expireAfterSeconds=0)
 
 
 def _rotation() -> list[Stage]:
-    """Return the stages that judge ``presented``; every outcome is decided here and only here.
+    """Return the stages that decide on ``presented``. Nothing else decides on a refresh token.
 
-    What is not of the expected type never helps the token.
+    A field that does not have the expected type never helps the token.
     """
     now = "$presented.at"
     is_living = {"$eq": ["$current", "$presented.token"]}

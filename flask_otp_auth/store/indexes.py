@@ -1,4 +1,4 @@
-"""Indexes: made once in a process at its first use of the database, beside the requests."""
+"""Indexes: creating them once per process, on first use, in parallel to the requests."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .database import RETRY_AFTER, is_away
 
 _log = logging.getLogger("flask_otp_auth")
 
-# Seconds that a request waits for indexes; on a collection of some size they take longer, and it
-# goes on with at least half of its time.
+# Seconds that a request waits for indexes, at most half of its time. On a large collection they
+# take longer, and the request goes on without.
 _PATIENCE = 1.0
 
 
 class Indexes:
-    """Has *work* done before the first use of the collections, once in a process.
+    """Calls *work* on first use of the collections, once per process.
 
-    It runs in a thread without a time limit: on a large collection a build takes minutes, which no
-    request has. Until it is done requests are served without, and just as right. If it fails, the
-    next request tries again.
+    *work* runs in a thread without a time limit, since creating an index on a large collection
+    takes minutes. Meanwhile requests are served without the indexes, with the same answers. If
+    *work* fails, the next request calls it again.
 
-    :param work: makes all indexes; it may find some or all of them there.
+    :param work: creates all indexes, some or all of which may exist.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
@@ -38,11 +38,11 @@ class Indexes:
         self._done = threading.Event()
 
     def ensure(self, within: float) -> None:
-        """Return when the indexes are there, or are being made and take long.
+        """Wait for the indexes, but not for long if they take long to create.
 
         :param within: seconds that the request has for the database.
-        :raises ServiceUnavailable: the database is away.
-        :raises OtpAuthError: they cannot be made; the log says why.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
+        :raises OtpAuthError: the indexes cannot be created; the log says why.
         """
         if self._done.is_set():
             return
@@ -57,8 +57,8 @@ class Indexes:
                 self._thread.join(min(_PATIENCE, within / 2))
                 if self._thread.is_alive():
                     _log.warning(
-                        "indexes are being made, and requests are served meanwhile; "
-                        "'flask otp create-indexes' makes them before the first request"
+                        "indexes are being created, and requests are served meanwhile; "
+                        "'flask otp create-indexes' creates them before the first request"
                     )
             error = self._error
             if error is not None:
@@ -75,16 +75,16 @@ class Indexes:
 
 
 def _failure(error: Exception) -> OtpAuthError:
-    """Put what went wrong into the log and into an error for the client."""
+    """Log why the indexes cannot be created, and return the error for the client."""
     if isinstance(error, OtpAuthError):
         return error
     failure: ServiceUnavailable | InternalError = InternalError()
     if isinstance(error, PyMongoError) and is_away(error):
         failure = ServiceUnavailable(retry_after=RETRY_AFTER)
-    # The details of the driver name indexes and options; a code or an identifier is not in them.
+    # The error names indexes and options; codes and identifiers do not occur in it.
     code = getattr(error, "code", None)
     _log.error(
-        "indexes cannot be made (%s %s) [error %s]; see 'flask otp check'",
+        "indexes cannot be created (%s %s) [error %s]; see 'flask otp check'",
         type(error).__name__,
         "" if code is None else code,
         failure.id,

@@ -1,4 +1,4 @@
-"""SessionStore: the MongoDB documents of sessions, the one atomic verdict, and their indexes."""
+"""SessionStore: the MongoDB documents of sessions, the atomic verdict, and their indexes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger("flask_otp_auth")
 
 _INDEX_OPTIONS_CONFLICT = 85
 _UNAUTHORIZED = 13
-# What both our sessions and those of the Node plugin have; its collection has the same name.
+# The fields that our sessions share with those of the Node plugin, which uses the same collection.
 _OF_A_SESSION = {"identifier", "method", "status", "createdAt", "expiresAt"}
 _ENOUGH_OF_THEM = 4  # a damaged session is still one
 _SAMPLE = 20
@@ -30,10 +30,12 @@ _SAMPLE = 20
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of one guess and the session as that guess left it.
+    """The outcome of checking a code, and the session after it.
 
-    :param judged_at: when a guess was compared with the codes last, by the clock of the database.
-    :param settle: whether a right code has anything to settle with the account.
+    :param outcome: what the code did to the session.
+    :param session: the session as the verdict left it.
+    :param judged_at: when a typed code was last compared, by the clock of the database.
+    :param settle: whether a correct code has to update the account.
     """
 
     outcome: Outcome
@@ -45,21 +47,21 @@ class Verdict:
 class SessionStore:
     """The sessions of one application.
 
-    :param database: where the collection is; nothing is read or written before the first request.
-    :param name: of the collection.
-    :param keep: seconds after which a session is deleted, whatever became of it.
+    :param database: the database, which is not used before the first request.
+    :param name: the name of the collection.
+    :param keep: seconds from its start after which a session is deleted, whatever its status.
     """
 
     def __init__(self, database: Database[Document], name: str, *, keep: int) -> None:
         self._collection = durable(database, name)
-        # A session that is lost is one whose code is wrong.
+        # The code of a session that is lost is wrong.
         self._new = acknowledged(database, name)
         self._keep = keep
 
     def insert(self, session: Session, digest: bytes, *, settle: bool) -> None:
         """Store a new pending session with the digest of its code.
 
-        :param settle: whether a right code has anything to settle with the account.
+        :param settle: whether a correct code has to update the account.
         """
         self._new.insert_one(
             {
@@ -82,11 +84,13 @@ class SessionStore:
         )
 
     def judge(self, session_id: str, candidates: Sequence[bytes], now: datetime) -> Verdict | None:
-        """Decide about one guess, in one operation of the database.
+        """Decide on a typed code, in a single operation of the database.
 
-        :param candidates: the digests that the guessed code may be stored as.
-        :param now: the time of the guess.
+        :param session_id: the session for which the code was typed.
+        :param candidates: the digests under which the typed code may be stored.
+        :param now: UTC time of the request.
         :returns: the verdict, or ``None`` if there is no such session.
+        :raises InternalError: the session is damaged; it has no identifier.
         """
         document = self._collection.find_one_and_update(
             {"_id": session_id},
@@ -109,9 +113,9 @@ class SessionStore:
         )
 
     def ask_to_settle(self, session_ids: Iterable[str]) -> None:
-        """Tell open sessions that failures have been counted for their account.
+        """Record in open sessions that their account has failures.
 
-        So a right code knows, without asking, whether there is anything to settle.
+        The verdict on a correct code then tells whether the account has to be updated.
         """
         self._collection.update_many(
             {"_id": {"$in": list(session_ids)}, "status": "pending"}, {"$set": {"settle": True}}
@@ -120,10 +124,10 @@ class SessionStore:
     def add_code(
         self, session_id: str, digest: bytes, *, max_resends: int, now: datetime
     ) -> Session | None:
-        """Let one more code be right for a session; tries and lifetime stay as they are.
+        """Add the digest of another code to a session, whose attempts and lifetime do not change.
 
-        :returns: the session, or ``None`` if it is not pending, is past its time, or has had
-            *max_resends* codes already.
+        :returns: the session, or ``None`` if it is not pending, has expired, or has had
+            *max_resends* resends.
         """
         document = self._collection.find_one_and_update(
             {
@@ -139,38 +143,38 @@ class SessionStore:
         return None if document is None else _session(document)
 
     def drop_code(self, session_id: str, digest: bytes) -> None:
-        """Take back a code that did not go out."""
+        """Remove the digest of a code that could not be sent."""
         self._collection.update_one({"_id": session_id}, {"$pull": {"digests": digest}})
 
     def discard(self, session_id: str) -> None:
-        """End a pending session whose code did not go out."""
+        """End a pending session whose code could not be sent."""
         self._collection.update_one(
             {"_id": session_id, "status": "pending"},
             {"$set": {"status": "expired"}, "$unset": {"digests": ""}},
         )
 
     def find(self, session_id: str) -> Session | None:
-        """Return the session, or ``None`` if there is none of this id."""
+        """Return the session as it is stored, or ``None`` if there is no such session."""
         document = self._collection.find_one({"_id": session_id}, {"digests": False})
         return None if document is None else _session(document)
 
     def of_identifier(self, identifier: str, most: int) -> list[Session]:
-        """Return the newest sessions of a normalised identifier, the newest first."""
+        """Return at most *most* sessions of a normalised identifier, the newest first."""
         found = self._collection.find({"identifier": identifier}, {"digests": False})
         return [_session(document) for document in found.sort("createdAt", -1).limit(most)]
 
     @property
     def collection(self) -> Collection[Document]:
-        """Return the collection, for the upkeep."""
+        """The collection, for :mod:`.upkeep`."""
         return self._collection
 
     def create_indexes(self) -> None:
-        """Make the indexes; give an existing TTL index the retention asked for.
+        """Create the indexes, or change the retention of an existing TTL index.
 
-        The TTL index on ``createdAt`` deletes old sessions; the one on ``identifier`` finds the
-        sessions of one account.
+        The TTL index on ``createdAt`` deletes old sessions; the index on ``identifier`` finds the
+        sessions of an identifier.
 
-        :raises ConfigurationError: the collection holds something else than sessions.
+        :raises ConfigurationError: the collection holds documents that are not sessions.
         """
         self._refuse_foreign_documents()
         self._collection.create_index([("identifier", 1), ("createdAt", -1)])
@@ -182,7 +186,7 @@ class SessionStore:
             self._change_retention()
 
     def _refuse_foreign_documents(self) -> None:
-        """Look at the oldest and the newest documents before an index deletes any."""
+        """Check the first and the last documents, before a TTL index deletes any."""
         for order in (1, -1):
             for document in self._collection.find().sort("_id", order).limit(_SAMPLE):
                 if len(document.keys() & _OF_A_SESSION) < _ENOUGH_OF_THEM:
@@ -193,7 +197,7 @@ class SessionStore:
                     )
 
     def _change_retention(self) -> None:
-        """Give the TTL index another retention, if the database user may."""
+        """Change the retention of the TTL index, if the database user is allowed to."""
         keys = {"createdAt": 1}
         try:
             before = self._collection.database.command(
@@ -205,10 +209,10 @@ class SessionStore:
             if error.code != _UNAUTHORIZED:
                 raise
             _log.error(
-                "sessions are still deleted after the former OTP_AUTH_KEEP_SESSIONS: the database "
-                "user lacks collMod on %s (role dbAdmin) to make it %s s",
-                self._collection.name,
+                "sessions are still deleted after the former OTP_AUTH_KEEP_SESSIONS: to change it "
+                "to %s s, the database user needs collMod on %s (role dbAdmin)",
                 self._keep,
+                self._collection.name,
             )
             return
         if "expireAfterSeconds_old" in before:
@@ -222,7 +226,7 @@ class SessionStore:
 
 
 def _session(document: Mapping[str, Any]) -> Session:
-    # What is missing must not stop a verdict that has been written from being told.
+    # A verdict has been written already, so a missing field must not keep it from the caller.
     get: Callable[[str], Any] = document.get
     return Session(
         session_id=document["_id"],

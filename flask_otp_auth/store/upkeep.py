@@ -1,4 +1,4 @@
-"""What an operator asks of the collections: counts, indexes, and deleting what is old."""
+"""What the command line does with the collections: counting, and deleting old documents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pymongo.collection import Collection
 from .account import AccountRules, bound
 from .database import Document
 
-#: The keys of an index, with the seconds of one that deletes.
+#: The retention of each index in seconds, by its keys; ``None`` if it is not a TTL index.
 IndexSeconds = dict[tuple[tuple[str, int], ...], int | None]
 
 
 def indexes_of(collection: Collection[Document]) -> IndexSeconds:
-    """Return the keys of each index of *collection*, with the seconds of those that delete."""
+    """Return the keys and the retention of each index of *collection*."""
     return {
         tuple(index["key"]): index.get("expireAfterSeconds")
         for index in collection.index_information().values()
@@ -24,10 +24,12 @@ def indexes_of(collection: Collection[Document]) -> IndexSeconds:
 def delete_ended_sessions(
     sessions: Collection[Document], created_before: datetime, now: datetime, most: int
 ) -> int:
-    """Delete sessions whose time is over, the oldest first.
+    """Delete sessions that have expired, the oldest first.
 
-    :param created_before: UTC time; those created since then are kept.
-    :param most: sessions to delete, so that one call does not take long.
+    :param sessions: the collection of the sessions.
+    :param created_before: a UTC time; sessions created since then are kept.
+    :param now: the current UTC time.
+    :param most: how many to delete at most, so that one call does not take long.
     :returns: how many were deleted.
     """
     is_old = {"createdAt": {"$lt": created_before}, "expiresAt": {"$lte": now}}
@@ -37,11 +39,11 @@ def delete_ended_sessions(
 
 
 def delete_lapsed_accounts(accounts: Collection[Document], now: datetime, most: int) -> int:
-    """Delete accounts that no rule looks at any more, at most so many; return how many."""
+    """Delete at most *most* accounts that no rule needs any more, and return how many."""
     has_lapsed = {"expireAt": {"$lte": now}}
     found = accounts.find(has_lapsed, {"_id": True}).sort("expireAt", 1).limit(most)
     ids = [document["_id"] for document in found]
-    # By the time as well, since an account may have been used in between.
+    # The time is checked again, since an account may have been used in between.
     lapsed = {"_id": {"$in": ids}, **has_lapsed}
     return accounts.delete_many(lapsed).deleted_count if ids else 0
 
@@ -51,8 +53,8 @@ def count_sessions(
 ) -> list[Document]:
     """Count the sessions created since a UTC time, with their wrong codes and resends.
 
-    :returns: a document of ``method``, ``status``, ``sessions``, ``failures`` and ``resends`` for
-        each method and status.
+    :returns: for each method and status, a document with ``method``, ``status``, ``sessions``,
+        ``failures`` and ``resends``.
     """
     is_over = {"$and": [{"$eq": ["$status", "pending"]}, {"$lte": ["$expiresAt", now]}]}
     group = {
@@ -74,9 +76,9 @@ def count_sessions(
 def count_accounts(
     accounts: Collection[Document], rules: AccountRules, now: datetime
 ) -> dict[str, int]:
-    """Count the accounts that time alone does not forget.
+    """Count the accounts, including trusted devices, that have failures or a lock.
 
-    :returns: those with ``failures``, those that are ``waiting``, and those ``disabled``.
+    :returns: how many have ``failures``, are ``waiting``, and are ``disabled``.
     """
     is_disabled = {"$gte": ["$failures", bound(rules)]}
     is_waiting = {"$and": [{"$gt": ["$lockedUntil", now]}, {"$not": [is_disabled]}]}

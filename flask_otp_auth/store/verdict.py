@@ -1,4 +1,4 @@
-"""The one atomic verdict: the update that decides everything about a guess."""
+"""The atomic verdict: the update that decides everything about a typed code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .expressions import INTEGER, Expression, encoded, has_type, switch
 
 
 class Outcome(StrEnum):
-    """What one guess did to its session; written by the verdict into the document itself."""
+    """What a typed code did to its session; the verdict writes it into the document."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
     @property
     def is_judged(self) -> bool:
-        """Whether the guess was compared with the codes of its session."""
+        """Whether the typed code was compared with the codes of its session."""
         return self in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.EXHAUSTED)
 
 
@@ -37,17 +37,20 @@ _STATUS_AFTER = {
 
 
 def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping[str, Any]]:
-    """Return the update that judges a guess.
+    """Return the update that decides on a guess.
 
-    It runs as one operation on one document, so that no other guess comes between looking and
-    writing. It leaves its outcome in ``verdict``: the caller reads it from the same operation's
-    answer and so knows "verified by me" from "verified before".
+    It is a single operation on one document, so that no other guess can come between the check and
+    the update. It writes the outcome to ``verdict``, which the caller reads from the document that
+    the same operation returns. So a caller can tell its own verification from an earlier one.
+
+    :param candidates: the digests under which the guessed code may be stored.
+    :param now: UTC time of the request.
     """
     return [{"$set": {"guess": {"digests": list(candidates), "at": now}}}, *_JUDGEMENT]
 
 
 def _judgement() -> list[Mapping[str, Any]]:
-    """Return the stages that judge ``guess``."""
+    """Return the stages that decide on ``guess``."""
     failed = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.EXHAUSTED.value]]}
     accepted = {"$eq": ["$verdict", Outcome.ACCEPTED.value]}
     judged = {"$or": [failed, accepted]}
@@ -65,7 +68,7 @@ def _judgement() -> list[Mapping[str, Any]]:
                 ),
                 "attempts": {"$cond": [failed, {"$add": ["$attempts", 1]}, "$attempts"]},
                 "verifiedAt": {"$cond": [accepted, "$guess.at", "$verifiedAt"]},
-                # By the clock of the database, the one that orders the guesses of all servers.
+                # By the clock of the database, so that the guesses of all servers are in order.
                 "judgedAt": {"$cond": [judged, "$$NOW", "$judgedAt"]},
                 "digests": {"$cond": [pending, "$digests", "$$REMOVE"]},
                 "guess": "$$REMOVE",
@@ -75,9 +78,9 @@ def _judgement() -> list[Mapping[str, Any]]:
 
 
 def _verdict() -> Expression:
-    """Return what ``guess`` did; every outcome is decided here and only here.
+    """Return the outcome of ``guess``. Nothing else decides on it.
 
-    What is not of the expected type never helps the guess.
+    A field that does not have the expected type never helps the guess.
     """
     in_time = {"$and": [has_type("$expiresAt", "date"), {"$lt": ["$guess.at", "$expiresAt"]}]}
     tries_left = {

@@ -296,7 +296,7 @@ def test_sign_ins_go_on_while_the_indexes_are_made(
         assert time.monotonic() < deadline, "the indexes were never made"
         time.sleep(0.05)
     assert ttl_of(world.sessions) == 86400
-    assert caplog.text.count("indexes are being made") == 1
+    assert caplog.text.count("indexes are being created") == 1
 
 
 @pytest.fixture(scope="module")
