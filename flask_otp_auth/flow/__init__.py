@@ -1,4 +1,4 @@
-"""What a request does, from initiate to logout, as plain functions; no Flask, no HTTP."""
+"""What each request does, from initiate to logout, as plain functions without Flask or HTTP."""
 
 from .accounts import find_session as find_session
 from .accounts import unlock as unlock

@@ -1,4 +1,4 @@
-"""Look up a session, find the account of one, and unlock an account."""
+"""Looking up a session, finding the account of a session, and unlocking an account."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ def is_session_id(text: str) -> bool:
 
 
 def account_of(state: AppState, session: Session) -> str:
-    """Return the key of a session's account."""
+    """Return the id of the account document of a session."""
     return session.account or state.accounts.key_of(identifiers.account_of(session.identifier))
 
 
 def unlock(state: AppState, identifier: str, method: Method) -> bool:
-    """Forget the failures and the sends of an account, so that it gets new codes again.
+    """Clear the failures, the lock and the send counts of an account and its trusted devices.
 
-    No session is revived by it, and what open sessions have reserved stays reserved.
+    Sessions that have ended stay so, and attempts that open sessions have reserved stay reserved.
 
-    :returns: whether there was anything to forget.
-    :raises InvalidIdentifier: the identifier has no accepted form.
+    :param identifier: any identifier of the account.
+    :param method: ``"sms"`` or ``"email"``.
+    :returns: whether there was anything to clear.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
     """
     identifier = identifiers.normalise(identifier, method, state.settings.default_region)
     account = state.accounts.key_of(identifiers.account_of(identifier))
@@ -47,13 +50,18 @@ def unlock(state: AppState, identifier: str, method: Method) -> bool:
 
 
 def find_session(state: AppState, session_id: str) -> Session | None:
-    """Return a session as it stands now: one past its time is expired, judged or not."""
+    """Return a session as it is now, or ``None`` if there is no such session.
+
+    A pending session past its ``expires_at`` is returned as expired.
+
+    :raises ServiceUnavailable: MongoDB did not answer in time.
+    """
     with database_calls(state.settings.db_timeout):
         return look_up(state, session_id)
 
 
 def look_up(state: AppState, session_id: str) -> Session | None:
-    """Return a session as it stands now, inside the database calls of the caller."""
+    """Do the same as :func:`find_session`, within ``database_calls`` of the caller."""
     if not is_session_id(session_id):
         return None
     session = state.sessions.find(session_id)

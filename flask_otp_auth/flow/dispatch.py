@@ -1,4 +1,4 @@
-"""Sending a code: now or in the background, and taking it back when it did not go out."""
+"""Sending a code, now or in the background, and withdrawing it if it could not be sent."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _log = logging.getLogger("flask_otp_auth")
 
 @contextlib.contextmanager
 def place_to_send(state: AppState, *, needed: bool) -> Iterator[Place | None]:
-    """Keep a place in the background while a send is admitted; give it back if it is refused.
+    """Reserve a place in the background while a send is admitted; release it if that fails.
 
     :param needed: whether a code is going to be sent.
-    :raises ServiceUnavailable: there is none.
+    :returns: the place, or ``None`` if nothing is sent in the background.
+    :raises ServiceUnavailable: all places are taken.
     """
     place = state.background.reserve() if needed and state.background is not None else None
     try:
@@ -43,13 +44,14 @@ def dispatch(
     undo: Callable[[], None],
     undo_later: Callable[[], None] | None,
 ) -> None:
-    """Send now, or hand the sending to the background.
+    """Send a code now or in the background, and withdraw it if it could not be sent.
 
-    :param place: where in the background; ``None`` to send now.
-    :param undo: takes the code back when it did not go out.
-    :param undo_later: the same in the background, where it must not change anything that a client
-        could see: only an account that exists can have a sender that fails, and its session must
-        go on as that of an unknown one does.
+    :param place: a place in the background, or ``None`` to send now.
+    :param undo: withdraws a code that was to be sent now.
+    :param undo_later: withdraws a code that was to be sent in the background, or ``None``. It must
+        not change anything that a client can see: only for a user who exists can the sender fail,
+        so this would reveal who has an account.
+    :raises SendFailed: the code could not be sent now.
     """
     if state.background is None or place is None:
         _deliver(state, session, code, undo)
@@ -58,7 +60,7 @@ def dispatch(
 
     def job() -> None:
         began, is_sent = time.perf_counter(), True
-        with contextlib.suppress(SendFailed):  # logged and signalled where it happened
+        with contextlib.suppress(SendFailed):  # it has been logged and signalled
             is_sent = _deliver(state, session, code, undo_later)
         if is_sent:
             pace.record(session.method, time.perf_counter() - began)
@@ -69,9 +71,10 @@ def dispatch(
 
 
 def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], None] | None) -> bool:
-    """Hand the code to the sender; take it back if it did not go out.
+    """Pass the code to the sender, and withdraw it if it could not be sent.
 
-    :returns: whether there was anybody to send it to.
+    :returns: whether there is a user to send it to.
+    :raises SendFailed: the code could not be sent.
     """
     whom = (session.method, identifiers.mask(session.identifier), short(session.session_id))
     handlers, to = state.handlers, (session.identifier, session.method, session.payload)
@@ -108,6 +111,4 @@ def _undo(session: Session, undo: Callable[[], None]) -> None:
     try:
         undo()
     except OtpAuthError as error:
-        _log.error(
-            "the code of session %s was not taken back: %s", short(session.session_id), error
-        )
+        _log.error("the code of session %s was not withdrawn: %s", short(session.session_id), error)

@@ -1,4 +1,4 @@
-"""A login after its code: it begins, its tokens are refreshed, it ends."""
+"""Logins whose code was correct: starting them, refreshing their tokens, and ending them."""
 
 from __future__ import annotations
 
@@ -19,39 +19,42 @@ from ..types import AuthResult, Session
 
 _log = logging.getLogger("flask_otp_auth")
 
-# JWT_DECODE_LEEWAY may let a token in for a while after its end.
+# With JWT_DECODE_LEEWAY a token may still be accepted for a while after it has expired.
 _LEEWAY_MAX = timedelta(days=1)
 
 
 def begin_login(state: AppState, user: object, session: Session, now: datetime) -> AuthResult:
-    """Make the first tokens of a login that can be refreshed.
+    """Start a login that can be refreshed, and return its first tokens.
 
-    :raises TypeError: the user has no id, or the host's loader finds none.
-    :raises ServiceUnavailable: the database is away.
+    :param user: what the ``get_user_handler`` returned.
+    :param session: the session whose code was correct.
+    :param now: UTC time of the request.
+    :raises TypeError: the user has no usable id, or the application's loader returned none.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
     """
     family = _tokens_of(state, secrets.token_hex(16))
     auth = tokens.issue(user, session.method, now, family)
     with database_calls(state.settings.db_timeout):
-        # In whole seconds, as the claim auth_time, so that tokens and family end together.
+        # In whole seconds like the claim auth_time, so that tokens and family expire together.
         state.families.start(family.family_id, family.token_id, now.replace(microsecond=0))
     _log.info("login: session=%s family=%s", short(session.session_id), short(family.family_id))
     return auth
 
 
 def refresh(state: AppState, claims: Claims) -> AuthResult:
-    """Use a refresh token up and make the tokens that follow.
+    """Use up a refresh token, and return the tokens that replace it.
 
-    :param claims: of a refresh token whose signature and time have been checked.
-    :raises InvalidRefreshToken: it is none of ours, its login has ended or is past its time, or
-        the token was used before, which ends the login.
-    :raises ServiceUnavailable: the database is away.
+    :param claims: those of a refresh token whose signature and expiry have been verified.
+    :raises InvalidRefreshToken: the token is not one of ours, its login has ended or expired, or
+        it was used before, which ends the login.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
     """
     family_id, token_id = claims.get(FAMILY_CLAIM), claims.get("jti")
     if not (isinstance(family_id, str) and isinstance(token_id, str) and "auth_time" in claims):
         raise InvalidRefreshToken
     now = utc_now()
     successor = _tokens_of(state, family_id)
-    # Made before the old one is used up: a loader of the host that fails costs nobody the login.
+    # Before the old token is used up, so that an error in the application's loaders ends no login.
     auth = tokens.renew(claims, successor, now)
     with database_calls(state.settings.db_timeout):
         rotation = state.families.rotate(family_id, token_id, successor.token_id, now)
@@ -65,10 +68,12 @@ def refresh(state: AppState, claims: Claims) -> AuthResult:
 
 
 def end_login(state: AppState, claims: Claims) -> None:
-    """End the login of a token, so that none of its tokens works any more.
+    """End the login of a token, so that none of its tokens is accepted any more.
 
-    :param claims: of an access or refresh token whose signature has been checked.
-    :raises ServiceUnavailable: the database is away.
+    If the login cannot be refreshed, the token is revoked by its ``jti``.
+
+    :param claims: those of an access or refresh token whose signature has been verified.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
     """
     now = utc_now()
     family_id, token_id = claims.get(FAMILY_CLAIM), claims.get("jti")
@@ -85,12 +90,12 @@ def end_login(state: AppState, claims: Claims) -> None:
 
 
 def is_logged_out(state: AppState, claims: Claims) -> bool:
-    """Whether a token was logged out, or its login has ended.
+    """Return whether a token was logged out, or its login has ended.
 
-    A refresh token that was used before counts as logged out too.
+    This includes a refresh token that has been used.
 
-    :param claims: of a token whose signature has been checked.
-    :raises ServiceUnavailable: the database is away.
+    :param claims: those of a token whose signature has been verified.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
     """
     family_id, token_id = claims.get(FAMILY_CLAIM), claims.get("jti")
     with database_calls(state.settings.db_timeout):

@@ -1,4 +1,4 @@
-"""Initiate and resend: admit a send, store its code, and have it sent."""
+"""Initiate and resend: admitting a send, storing its code, and having it sent."""
 
 from __future__ import annotations
 
@@ -46,13 +46,18 @@ def initiate(
 ) -> InitiateResult:
     """Start a session and have its code sent.
 
-    :param device_tokens: what the client sent as proof that it is a trusted device, if anything.
-    :param locale: the language of the messages of the session, a BCP 47 tag.
-    :raises InvalidIdentifier: the identifier has no accepted form, or no SMS may go there.
-    :raises TooManyRequests: a send limit of the account is used up.
-    :raises IdentifierLocked: too many wrong codes in a row.
-    :raises SendFailed: the sender failed; the session is over.
-    :raises ServiceUnavailable: the database is away.
+    :param identifier: the identifier that the client sent.
+    :param method: ``"sms"`` or ``"email"``.
+    :param payload: the payload that the client sent, already checked, or ``None``.
+    :param device_tokens: what the client sent to show that it is a trusted device, if anything.
+    :param locale: the language of the session's messages as a BCP 47 tag, or ``None``.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form, or no SMS may be sent
+        to it.
+    :raises TooManyRequests: a limit on the sends of the account has been reached.
+    :raises IdentifierLocked: there were too many consecutive wrong codes.
+    :raises SendFailed: the sender failed, and the session has ended.
+    :raises ServiceUnavailable: MongoDB did not answer in time, or too many codes are waiting to be
+        sent in the background.
     :raises MissingHandlerError: a required handler is not registered.
     """
     state.handlers.require()
@@ -91,7 +96,7 @@ def _admit_and_store(
     admit: Callable[..., Admission],
     now: datetime,
 ) -> Session:
-    """Ask the account for a new session, store it, and return it with the tries that it got."""
+    """Have the account admit a session, store it, and return it with the attempts granted to it."""
     timeout = state.settings.db_timeout
     with database_calls(timeout):
         state.indexes.ensure(timeout)
@@ -109,7 +114,7 @@ def _admit_and_store(
 
 
 def _account_for(state: AppState, identifier: str, device_tokens: Sequence[object]) -> str:
-    """Return the key of the account document: that of strangers, or of a trusted device."""
+    """Return the id of the account's document, or of that of the trusted device, if it is one."""
     name = identifiers.account_of(identifier)
     account = state.accounts.key_of(name)
     if state.devices is None:
@@ -144,14 +149,17 @@ def _new_session(
 
 
 def resend(state: AppState, session_id: str) -> InitiateResult:
-    """Send another code for a pending session; the earlier ones keep working.
+    """Send another code for a pending session; the earlier codes stay valid.
 
-    :raises SessionNotFound: there is no such session, or it is not pending.
-    :raises SessionExpired: its time is over.
-    :raises TooManyResends: it has had all its resends.
-    :raises TooManyRequests: a send limit of the account is used up.
-    :raises IdentifierLocked: too many wrong codes in a row.
-    :raises SendFailed: the sender failed; the session goes on with its earlier codes.
+    :raises SessionNotFound: there is no such session, or it is no longer pending.
+    :raises SessionExpired: the session has expired.
+    :raises TooManyResends: the session has used all of its resends.
+    :raises TooManyRequests: a limit on the sends of the account has been reached.
+    :raises IdentifierLocked: there were too many consecutive wrong codes.
+    :raises SendFailed: the sender failed; the earlier codes of the session stay valid.
+    :raises ServiceUnavailable: MongoDB did not answer in time, or too many codes are waiting to be
+        sent in the background.
+    :raises MissingHandlerError: a required handler is not registered.
     """
     state.handlers.require()
     settings = state.settings
@@ -169,7 +177,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
             extended = state.sessions.add_code(
                 session_id, digest, max_resends=settings.max_resends, now=now
             )
-            if extended is None:  # it ended, or got its last resend, since it was looked up
+            if extended is None:  # it has ended, or used its last resend, since it was looked up
                 accounts.give_back(account, now)
                 _resendable(state, session_id)
                 raise SessionNotFound
@@ -190,7 +198,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
 
 
 def _resendable(state: AppState, session_id: str) -> Session:
-    """Return a session that may be sent another code."""
+    """Return the session if another code may be sent for it, and raise the reason if not."""
     session = look_up(state, session_id)
     if session is None or session.status in ("verified", "locked"):
         raise SessionNotFound
@@ -209,9 +217,9 @@ def _refuse_unless_sent(
     *,
     stored: str | None = None,
 ) -> None:
-    """Raise what the account said, unless it let the send through.
+    """Raise the refusal of an account, unless it admitted the send.
 
-    :param stored: the id of the session, if there is one that can be looked up.
+    :param stored: the id of the session, if it is stored.
     """
     if admission.event is Event.SENT:
         return

@@ -1,4 +1,4 @@
-"""Verify: judge a typed code, count a wrong one, and sign the user of a right one in."""
+"""Verify: checking a typed code, counting a wrong one, and signing in after a correct one."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ _NO_USER = VerifyResult("not_found", "User not found")
 
 
 def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
-    """Judge a typed code and sign the user in if it is right.
+    """Check a typed code, and sign the user in if it is correct.
 
-    The session is used up before any handler of the host runs, so nothing a handler does can
-    make its code right twice.
+    The session ends before any handler of the application runs, so nothing that a handler does can
+    make its code valid again.
 
-    :raises SessionAlreadyVerified: a right code used the session up before.
-    :raises AuthenticationFailed: the code was right and a handler failed.
-    :raises ServiceUnavailable: the database is away.
+    :param session_id: the id that the client sent.
+    :param typed: the code as it was typed.
+    :raises SessionAlreadyVerified: the session has already been verified.
+    :raises AuthenticationFailed: the code was correct, but a handler failed.
+    :raises InternalError: the stored session is damaged, or MongoDB refused the operation.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
     :raises MissingHandlerError: a required handler is not registered.
     """
     state.handlers.require()
@@ -75,7 +78,7 @@ def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
 
 
 def _rejected(outcome: Outcome, session: Session) -> VerifyResult:
-    """Return the result of a guess that did not sign anybody in."""
+    """Return the result of a code that was not accepted."""
     match outcome:
         case Outcome.USED:
             raise SessionAlreadyVerified
@@ -94,7 +97,7 @@ def _rejected(outcome: Outcome, session: Session) -> VerifyResult:
 
 
 def _count_failure(state: AppState, verdict: Verdict, now: datetime) -> Failure | None:
-    """Count a wrong code for its account; without the count there is no answer either."""
+    """Count a wrong code for its account; if that fails, the client gets no verdict either."""
     if not state.accounts.rules.counts_failures:
         return None
     session = verdict.session
@@ -103,13 +106,13 @@ def _count_failure(state: AppState, verdict: Verdict, now: datetime) -> Failure 
     )
     others = [id_ for id_ in failure.open_sessions if id_ != session.session_id]
     if failure.failures == 1 and others:
-        # Sessions opened from now on see the failure; those that are open have to be told.
+        # Sessions that start later see the failure; those that are open have to be told.
         state.sessions.ask_to_settle(others)
     return failure
 
 
 def _settle(state: AppState, verdict: Verdict, now: datetime) -> None:
-    """Have the account forget the failures before a right code, if there can be any."""
+    """Have the account clear the failures before a correct code, if there may be any."""
     session = verdict.session
     if not state.accounts.rules.counts_failures or not (verdict.settle or session.attempts):
         return
@@ -118,16 +121,16 @@ def _settle(state: AppState, verdict: Verdict, now: datetime) -> None:
         with database_calls(state.settings.db_timeout):
             state.accounts.settle(account, session.session_id, judged_at=verdict.judged_at, now=now)
     except OtpAuthError:
-        # The owner has shown the right code; the count stays and the next right code clears it.
+        # This is no reason to refuse the correct code; the next one clears the failures.
         _log.warning("failures of %s not cleared", identifiers.mask(session.identifier))
 
 
 def _complete(state: AppState, session: Session, now: datetime, code: str) -> VerifyResult:
-    """Find the user of a session that was just verified, and sign them in."""
+    """Find the user of a session that has just been verified, and sign them in."""
     try:
         user = state.handlers.get_user(session.identifier, session.method, session.payload)
         if user is None:
-            _log.warning("right code and no user: session=%s", short(session.session_id))
+            _log.warning("correct code, but no user: session=%s", short(session.session_id))
             return _NO_USER
         auth = _sign_in(state, user, session, now)
         return VerifyResult(
@@ -140,7 +143,7 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
     except Exception as error:
         failure = AuthenticationFailed()
         _log.error(
-            "sign-in failed after the right code: session=%s [error %s]: %s",
+            "sign-in failed after the correct code: session=%s [error %s]: %s",
             short(session.session_id),
             failure.id,
             describe(error, code, session.identifier),
@@ -150,14 +153,14 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
 
 
 def _device_token(state: AppState, session: Session) -> str | None:
-    """Return the token by which the device of a sign-in is trusted from now on."""
+    """Return the token that makes the device a trusted one, or ``None`` without that option."""
     if state.devices is None:
         return None
     return state.devices.issue(*state.accounts.account_and_device(account_of(state, session)))
 
 
 def _sign_in(state: AppState, user: object, session: Session, now: datetime) -> AuthResult:
-    """Have the host sign a user in, or make our own tokens."""
+    """Have the ``verify_success_handler`` complete the sign-in, or issue JWTs without one."""
     if state.handlers.makes_own_tokens:
         return state.handlers.verify_success(
             user, session.identifier, session.method, session.payload

@@ -225,7 +225,7 @@ def test_a_log_gives_away_no_secret_of_a_sign_in(
         *(f"a receiver of {name} failed" for name in SIGNALS),
         *("code not sent", "code sent", "sign-in failed", "the user has no JSON form"),
         *("identifier locked", "identifier unlocked"),
-        "no user, no code sent" if silent else "right code and no user",
+        "no user, no code sent" if silent else "correct code, but no user",
     ):
         assert expected in text
     assert len(secrets.values) > 20
