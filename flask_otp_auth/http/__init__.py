@@ -1,1 +1,1 @@
-"""HTTP: routes, schemas, the limits of clients, and the answers to errors."""
+"""HTTP: routes, schemas, the limits on clients, and the answers to errors."""

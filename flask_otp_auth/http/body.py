@@ -1,4 +1,4 @@
-"""Reading a body: its media type, its bound of 16 KiB, and the strict JSON in it."""
+"""Reading a request body: its media type, its limit of 16 KiB, and the strict JSON in it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ BODY_MAX = 16 * 1024  # bytes
 def read_body(request: Request) -> dict[str, Any]:
     """Return the JSON object of a request.
 
-    The body is read into Flask's cache, or taken from there, so that hooks, key functions and
-    handlers of the host may read it as well, before and after.
+    The body is read into Flask's cache, or taken from it, so that hooks, key functions and handlers
+    of the application can read it as well, before or after.
 
-    :raises UnsupportedMediaType: the body is not declared as plain JSON in UTF-8.
-    :raises PayloadTooLarge: it has more than 16 KiB, or than ``MAX_CONTENT_LENGTH`` of the host.
-    :raises InvalidRequest: it is no strict JSON object.
+    :raises UnsupportedMediaType: the body is not declared as uncompressed JSON in UTF-8.
+    :raises PayloadTooLarge: the body exceeds 16 KiB, or the application's ``MAX_CONTENT_LENGTH``.
+    :raises InvalidRequest: the body is not a strict JSON object.
     """
     _require_json(request)
     return read_json(_read_bytes(request))
@@ -34,7 +34,7 @@ def read_body(request: Request) -> dict[str, Any]:
 def _require_json(request: Request) -> None:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("The request body must not be compressed")
-    if request.content_type != "application/json":  # what nearly every client says
+    if request.content_type != "application/json":  # nearly every client sends exactly this
         charset = request.mimetype_params.get("charset", "utf-8").lower()
         if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
             raise UnsupportedMediaType
@@ -45,8 +45,8 @@ def _read_bytes(request: Request) -> bytes:
     bound = BODY_MAX if limit is None else min(limit, BODY_MAX)
     if (request.content_length or 0) > bound:
         raise PayloadTooLarge
-    # One byte more than allowed, since Werkzeug cuts a chunked body off at the limit in silence.
-    if "stream" in vars(request):  # looked at before, so that a new limit would come too late
+    # One byte more than allowed, since Werkzeug silently cuts off a chunked body at the limit.
+    if "stream" in vars(request):  # it exists already, so a new limit would come too late
         request.stream = cast(IO[bytes], LimitedStream(request.stream, bound + 1, is_max=True))
     else:
         request.max_content_length = bound + 1

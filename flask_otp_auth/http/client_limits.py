@@ -1,4 +1,4 @@
-"""The send limits of clients: Flask-Limiter rules on the views that send, by client address."""
+"""The limits on clients: Flask-Limiter rules, by client address, on the views that send codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..security_warnings import warn_in_production
 from ..state import AppState
 from ..store.client_limits import storage_for
 
-#: What initiate and resend share.
+#: The scope of the limits, which initiate and resend share.
 SCOPE = "otp_auth"
 _NO_ADDRESS = "no address"
 # Some proxies forward the port too: 192.0.2.1:1234, [2001:db8::1]:1234.
@@ -31,20 +31,24 @@ View = Callable[..., Any]
 
 
 def client_key() -> str:
-    """Return what the client of the current request is counted as.
+    """Return the key under which Flask-Limiter counts the client of the current request.
 
-    Give it to a Limiter of your own as ``key_func`` to count your other routes in the same way.
+    Use it as the ``key_func`` of a Limiter of your own to count clients on your other routes in the
+    same way.
+
+    :returns: the IPv4 address, or the /64 network of the IPv6 address, as text; never empty.
     """
     return client_bucket(request.remote_addr or "")
 
 
 def client_bucket(address: str) -> str:
-    """Return what a client address is counted as.
+    """Return the key under which a client address is counted.
 
-    IPv6 is counted by /64, which is what one household gets (RFC 6177); an IPv4 address that is
-    mapped into IPv6 is counted as itself. Without an address all clients share one bucket.
+    IPv6 addresses are counted by their /64 network: a client can choose the other 64 bits freely
+    (RFC 4291, section 2.5.1). An IPv4-mapped address is counted as its IPv4 address. Clients
+    without an address share one key.
 
-    :param address: as the server tells it, which is that of a proxy without ``ProxyFix``.
+    :param address: the ``remote_addr`` of a request; without ``ProxyFix``, that of the proxy.
     """
     if not address:
         return _NO_ADDRESS
@@ -62,7 +66,7 @@ def client_bucket(address: str) -> str:
 
 @dataclass(frozen=True)
 class _HostKey:
-    """The key function of the host's Limiter, whose empty key would be no limit at all."""
+    """Calls the key function of a Limiter, and replaces an empty key, which would have no limit."""
 
     key_func: Callable[[], str]
 
@@ -71,12 +75,12 @@ class _HostKey:
 
 
 def limiter_for(app: Flask, limiter: Limiter | None, state: AppState) -> Limiter:
-    """Return the Limiter that the rules are attached to.
+    """Return the Limiter for the rules of ``OTP_AUTH_CLIENT_LIMITS``.
 
-    That is *limiter*, else the one that *app* has, else one of our own over the same MongoDB, or
-    over what ``RATELIMIT_STORAGE_URI`` names.
+    It is *limiter*, or else the only Limiter of *app*, or else a new one that counts in the same
+    MongoDB database, or in ``RATELIMIT_STORAGE_URI``.
 
-    :raises ConfigurationError: the storage that the host names cannot be made.
+    :raises ConfigurationError: ``RATELIMIT_STORAGE_URI`` cannot be used.
     """
     limiters = app.extensions.get("limiter", set())
     if limiter is None and len(limiters) == 1:
@@ -91,7 +95,7 @@ def limiter_for(app: Flask, limiter: Limiter | None, state: AppState) -> Limiter
 
 
 def limited(view: View, limiter: Limiter) -> View:
-    """Return *view* under the rules of ``OTP_AUTH_CLIENT_LIMITS``, all such views in one bucket."""
+    """Return *view* with the rules of ``OTP_AUTH_CLIENT_LIMITS``, which all such views share."""
     key = limiter._key_func
     is_address = key in (get_remote_address, client_key)
     return _ClientRules(
@@ -105,7 +109,7 @@ def limited(view: View, limiter: Limiter) -> View:
 
 
 def _client_limits() -> tuple[RateLimitItem, ...]:
-    """Return the rules of the current app: one Limiter may serve several."""
+    """Return the rules of the current application, since several may share a Limiter."""
     settings: Settings = current_app.extensions["otp_auth"].settings
     return settings.client_limits
 
@@ -115,9 +119,9 @@ def _rules() -> str:
 
 
 class _ClientRules(RouteLimit):
-    """What ``Limiter.shared_limit`` returns, with the text of the rules parsed once an app.
+    """What ``Limiter.shared_limit`` returns, but parsing the rules only once.
 
-    Flask-Limiter 4.1 parses it in each request.
+    Flask-Limiter 4.1 parses their text for each request.
     """
 
     def __iter__(self) -> Iterator[Any]:
@@ -131,20 +135,20 @@ class _ClientRules(RouteLimit):
 
 
 def require_limiter(app: Flask, limiter: Limiter) -> None:
-    """Refuse to serve under a Limiter that does not count, which lets everything through.
+    """Refuse to serve requests with a Limiter that is not initialised, and so limits nothing.
 
-    :raises ConfigurationError: it was never initialised on this app.
+    :raises ConfigurationError: *limiter* has not been initialised on *app*.
     """
     if limiter not in app.extensions.get("limiter", ()) and app.config.get(
         "RATELIMIT_ENABLED", True
     ):
         raise ConfigurationError(
-            "limiter", "is a Limiter that this app does not have: call limiter.init_app(app)"
+            "limiter", "is not initialised on this app: call limiter.init_app(app)"
         )
 
 
 def _own_limiter(app: Flask, state: AppState) -> Limiter:
-    """Return a Limiter for our routes alone, which never lets through what it did not count."""
+    """Return a Limiter for our own routes, which refuses every request that it cannot count."""
     uri = app.config.get("RATELIMIT_STORAGE_URI")
     timeout = state.settings.db_timeout
     options: dict[str, Any] = {}
@@ -174,7 +178,7 @@ def _own_limiter(app: Flask, state: AppState) -> Limiter:
             f"names a storage that cannot be used ({type(error).__name__}): check the scheme, that "
             "it has a moving window, and that the package of its client is installed",
         ) from None
-    # RATELIMIT_IN_MEMORY_FALLBACK of the host, which no argument of the constructor overrides.
+    # No argument of the constructor overrides RATELIMIT_IN_MEMORY_FALLBACK.
     limiter._in_memory_fallback_enabled = False
     if app.config.get("RATELIMIT_ENABLED", True):
         _warn_of_memory(app, limiter)
@@ -190,13 +194,13 @@ def _warn_of_failing_open(app: Flask, limiter: Limiter) -> None:
         warn_in_production(
             app,
             "the Limiter's swallow_errors (RATELIMIT_SWALLOW_ERRORS) lets any client ask for any "
-            "number of codes while its store is away",
+            "number of codes while its storage is unavailable",
         )
     if limiter._in_memory_fallback_enabled:
         warn_in_production(
             app,
-            "the Limiter falls back to memory: while its store is away each worker process lets "
-            "a client ask for the whole of its codes",
+            "the Limiter falls back to memory: while its storage is unavailable, a client gets the "
+            "full limits in each worker process",
         )
     _warn_of_memory(app, limiter)
 
@@ -205,18 +209,18 @@ def _warn_of_memory(app: Flask, limiter: Limiter) -> None:
     if isinstance(limiter.storage, MemoryStorage):
         warn_in_production(
             app,
-            "clients are counted in memory, so each worker process allows the whole of their "
-            "limits: name a shared store in RATELIMIT_STORAGE_URI, or leave the Limiter out to "
-            "count in MongoDB",
+            "clients are counted in memory, so they get the full limits in each worker process: "
+            "set RATELIMIT_STORAGE_URI to a shared storage, or leave out the Limiter to count in "
+            "MongoDB",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """What a Limiter holds against the current request.
+    """Which limits of a Limiter the current request has exceeded.
 
-    :param is_ours: whether a rule of ``OTP_AUTH_CLIENT_LIMITS`` is used up.
-    :param wait: seconds until it lets the client through, ``None`` if it does now.
+    :param is_ours: whether they include a rule of ``OTP_AUTH_CLIENT_LIMITS``.
+    :param wait: seconds until the Limiter admits the client again, or ``None`` if it does now.
     """
 
     is_ours: bool
@@ -224,9 +228,9 @@ class Breach:
 
 
 def breach_of(limiter: Limiter) -> Breach:
-    """Return what *limiter* holds against the current request.
+    """Return which limits of *limiter* the current request has exceeded.
 
-    Flask-Limiter stops at the first rule that is used up; another of ours may have longer to go.
+    Flask-Limiter stops at the first of them; another rule of ours may require a longer wait.
     """
     breached = [limit for limit in limiter.current_limits if limit.breached]
     resets = [limit.window.reset_time for limit in breached]
@@ -236,6 +240,6 @@ def breach_of(limiter: Limiter) -> Breach:
             window = limiter.limiter.get_window_stats(rule, *limit.request_args)
             if window.remaining < 1:
                 resets.append(window.reset_time)
-    # A hit counts up to and including the end of its window.
+    # A hit still counts at the very end of its window.
     wait = int(max(0, max(resets) - time.time())) + 1 if resets else None
     return Breach(bool(ours), wait)

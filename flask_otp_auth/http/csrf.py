@@ -1,4 +1,4 @@
-"""Getting on with a host whose forms Flask-WTF protects: its check is not for JSON endpoints."""
+"""Exempting the endpoints from the CSRF check with which Flask-WTF protects forms."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ _BY_TOKEN = ("refresh", "logout")
 
 
 def exempt_json_endpoints(endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    """Exempt the endpoint of a request from the app-wide CSRFProtect, if the app has one.
+    """Exempt the endpoint of a request from the CSRFProtect of the application, if there is one.
 
-    A page of another origin can make a browser send a form, and JSON only after a preflight that
-    nobody answers; and these endpoints act on no cookie. Called as a URL value preprocessor, it
-    runs before every ``before_request`` hook, whichever of the two extensions came first.
+    A page of another origin can make a browser send a form, but not JSON, for which the browser
+    first asks the server (preflight) and gets no permission. Besides, the JSON endpoints do not act
+    for a user who is signed in. As a URL value preprocessor, this runs before every
+    ``before_request`` hook, whichever of the two extensions was initialised first.
+
+    :param endpoint: the name of the endpoint, or ``None`` if no route matches.
     """
     protect = current_app.extensions.get("csrf")
     flask_wtf = sys.modules.get("flask_wtf.csrf")
     if protect is None or flask_wtf is None or endpoint is None:
         return
     name = endpoint.rpartition(".")[2]
-    # The cookies of tokens have the CSRF protection of Flask-JWT-Extended.
+    # Flask-JWT-Extended has its own CSRF protection for tokens in cookies.
     exempt = name in _JSON_ONLY or (name in _BY_TOKEN and config.cookie_csrf_protect)
     if exempt and isinstance(protect, flask_wtf.CSRFProtect):
         protect.exempt(current_app.view_functions[endpoint])

@@ -1,4 +1,4 @@
-"""Answers to errors: each error gets its id, its line in the log and its JSON in one place."""
+"""Answers to errors, with their ids, their lines in the log and their JSON, all in one place."""
 
 from __future__ import annotations
 
@@ -34,14 +34,18 @@ _OURS = "_otp_auth_answer"
 
 
 def json_answer(status: int, body: dict[str, Any]) -> Response:
-    """Return an answer of ours: JSON that any client reads, whatever JSON provider the host has."""
+    """Return an answer in standard JSON, whatever JSON provider the application has.
+
+    :raises TypeError: something in *body* has no JSON form.
+    :raises ValueError: *body* contains NaN, an infinity or itself.
+    """
     response = current_app.response_class(write_json(body), status, mimetype="application/json")
     setattr(g, _OURS, response)
     return response
 
 
 def answer_http_error(error: HTTPException) -> Response | HTTPException:
-    """Answer our own errors, and put those of the host and of its Limiter into the same form."""
+    """Answer our own errors, and those of the application and of its Limiter in the same form."""
     if isinstance(error, RequestError):
         return _answer(error)
     if error.response is not None or error.code is None or error.code < 400:
@@ -66,13 +70,13 @@ def answer_http_error(error: HTTPException) -> Response | HTTPException:
 
 
 def answer_unexpected_error(error: Exception) -> Response:
-    """Answer what should not happen: a 503 if the store of a Limiter is away, else a 500."""
-    # It may come from a hook of the host, with anything of the request in its text.
+    """Answer an unexpected error: with 503 if the storage of a Limiter is unavailable, else 500."""
+    # It may come from a hook of the application, and contain anything from the request.
     reason = describe(error, ANY_CODE)
     failure: RequestError
     if _is_of_limit_store(error):
         failure = ServiceUnavailable(retry_after=RETRY_AFTER)
-        _log.error("client limits: no answer of their store [error %s]: %s", failure.id, reason)
+        _log.error("client limits: their storage failed [error %s]: %s", failure.id, reason)
     else:
         failure = InternalError()
         _log.error("unexpected error [error %s]: %s", failure.id, reason)
@@ -80,7 +84,7 @@ def answer_unexpected_error(error: Exception) -> Response:
 
 
 def _answer(error: RequestError) -> Response:
-    if error.code < 500:  # those have their line where the reason is known
+    if error.code < 500:  # the others are logged where the reason is known
         _log.info("request refused: %s %s [error %s]", error.code, error.error_code, error.id)
     response = json_answer(error.code, body_of(error))
     if error.retry_after is not None:
@@ -106,7 +110,7 @@ def body_of(error: RequestError) -> dict[str, Any]:
 
 
 def _too_many_requests() -> TooManyRequests:
-    """Say when a limit of Flask-Limiter, ours or one of the host's own, lets the client through."""
+    """Return the error for a limit of Flask-Limiter, ours or another one, with the true wait."""
     breaches = [breach_of(limiter) for limiter in _limiters()]
     if any(breach.is_ours for breach in breaches):
         signals.notify(signals.rate_limited, reason="client")
@@ -122,20 +126,20 @@ def _limiters() -> set[Limiter]:
 def _is_of_limit_store(error: Exception) -> bool:
     storages = [limiter.storage for limiter in _limiters()]
     return any(
-        # Memory is never away, and names ValueError, which may be anybody's.
+        # Memory is never unavailable, and lists ValueError, which anything may have raised.
         not isinstance(storage, MemoryStorage) and isinstance(error, storage.base_exceptions)
         for storage in storages
     )
 
 
 def _phrase(status: int) -> str:
-    # Not http.HTTPStatus, whose words differ from one version of Python to the next.
+    # Not from http.HTTPStatus, whose phrases differ between versions of Python.
     return HTTP_STATUS_CODES.get(status, "Unknown Error")
 
 
 def harden(response: Response) -> Response:
-    """Keep every answer of the endpoints out of caches, and its type from being guessed."""
-    if request.endpoint != "otp_auth.static":  # a file is asked for again, and sent if it changed
+    """Forbid caching an answer of the endpoints, and guessing its media type."""
+    if request.endpoint != "otp_auth.static":  # Flask sets the header for files
         response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     if g.get(_OURS) is response:
@@ -144,7 +148,7 @@ def harden(response: Response) -> Response:
 
 
 def restore_retry_after(response: Response) -> Response:
-    """Undo what a Limiter with headers did to ``Retry-After``: it tells its own window's end."""
+    """Restore our ``Retry-After``, which a Limiter replaces by its own if it sends headers."""
     if request.blueprint is None:
         return response
     ours = g.pop(_OURS, None)

@@ -1,4 +1,4 @@
-"""JSON as text: bodies are read strictly, and answers written as any client reads them."""
+"""Reading the JSON of requests strictly, and writing answers as standard JSON."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _BRACKET = re.compile(r"[\[\]{}]")
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """Parse one strict JSON object: UTF-8 without BOM, no duplicate members, no NaN.
+    """Parse a strict JSON object: in UTF-8 without BOM, without duplicate members or NaN.
 
-    :raises InvalidRequest: it is anything else.
+    :raises InvalidRequest: *body* is anything else, or is nested too deeply.
     """
     try:
         text = body.decode()
@@ -36,7 +36,7 @@ def read_json(body: bytes) -> dict[str, Any]:
 
 
 def _is_too_deep(text: str) -> bool:
-    # How deep the parser itself goes differs from one version of Python to the next.
+    # The limit of the parser itself differs between versions of Python.
     if text.count("[") + text.count("{") <= _BODY_LEVELS:
         return False
     depth = 0
@@ -62,18 +62,18 @@ _decoder = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_r
 
 
 def write_json(value: Any) -> str:
-    """Return *value* as JSON that any client reads, whatever JSON provider the host has.
+    """Return *value* as standard JSON, whatever JSON provider the application has.
 
-    :raises TypeError: something in it has no JSON form.
-    :raises ValueError: it holds NaN, an infinity or itself.
+    :raises TypeError: something in *value* has no JSON form.
+    :raises ValueError: *value* contains NaN, an infinity or itself.
     """
     return _encoder.encode(value)
 
 
 def json_form(value: Any) -> Any:
-    """Return what :mod:`json` can write for a value that it does not know.
+    """Convert a value that :mod:`json` does not support to one that it does.
 
-    :raises TypeError: there is nothing of the kind.
+    :raises TypeError: *value* has no JSON form.
     """
     if isinstance(value, dt.datetime):
         return iso8601(value)
@@ -100,7 +100,7 @@ _encoder = json.JSONEncoder(default=json_form, allow_nan=False, separators=(",",
 
 
 def iso8601(time: dt.datetime) -> str:
-    """Return a time as ISO 8601, in milliseconds where that is exact; a naive one is UTC."""
+    """Return a time in ISO 8601, in microseconds if milliseconds are not exact; naive is UTC."""
     if time.tzinfo is None:
         time = time.replace(tzinfo=dt.UTC)
     unit = "microseconds" if time.microsecond % 1000 else "milliseconds"

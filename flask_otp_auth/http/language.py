@@ -1,4 +1,4 @@
-"""The language of the person who asks: of Flask-Babel where the app has it, else of the request."""
+"""The language of a client: from Flask-Babel if the application uses it, else from the request."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from ..sending.texts import DEFAULT_LANGUAGE, LANGUAGES
 
 
 def preferred_language() -> str | None:
-    """Return the language that a message to the client of this request should be in.
+    """Return the language for messages to the client of the current request.
 
-    Flask-Babel may give any language, since the app may have templates in it; without it the
-    request's ``Accept-Language`` chooses among those that the package speaks.
+    With Flask-Babel it can be any language, since the application may have its own templates.
+    Without it, the ``Accept-Language`` of the request chooses from the languages of this package.
 
-    :returns: a BCP 47 tag such as ``"sv"`` or ``"pt-BR"``, or ``None`` where nothing says.
+    :returns: a BCP 47 tag such as ``"sv"`` or ``"pt-BR"``, or ``None`` if it is not known.
     """
     if "babel" in current_app.extensions:
         return _language_of_babel()
     if not has_request_context():
         return None
-    # Werkzeug's best_match() would give "fr-CH, de;q=0.5" German.
+    # Werkzeug's best_match() would choose German for "fr-CH, de;q=0.5".
     for tag, quality in request.accept_languages:
         language = tag.partition("-")[0].lower()
         if quality > 0 and language in LANGUAGES:
@@ -35,5 +35,5 @@ def _language_of_babel() -> str | None:
     except RuntimeError:
         if has_request_context():
             raise
-        return None  # a selector that looks at the request cannot be asked outside of one
+        return None  # a locale selector that uses the request fails outside of one
     return None if locale is None else str(locale).replace("_", "-")

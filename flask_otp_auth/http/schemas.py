@@ -32,9 +32,9 @@ def _no_surrogates(value: str) -> None:
 
 
 def check_not_blank(value: str) -> None:
-    """Refuse a code of nothing but spaces and hyphens.
+    """Refuse a code that consists of spaces and hyphens only.
 
-    :raises ValidationError: there is nothing else in it.
+    :raises ValidationError: the code has no other character.
     """
     if not normalise(value):
         raise ValidationError("Must not be empty.")
@@ -70,9 +70,9 @@ def _check_scalar(value: object) -> None:
 
 
 def check_payload(payload: object) -> None:
-    """Check a payload against the bounds that keep it cheap to store and harmless to query.
+    """Check a payload against the bounds that keep it cheap to store and harmless in queries.
 
-    :raises ValidationError: a bound is passed; the message does not hold the value.
+    :raises ValidationError: a bound is exceeded; the message does not contain the value.
     """
     if not isinstance(payload, dict):
         raise ValidationError("Must be an object.")
@@ -111,7 +111,7 @@ class _Request(Schema):
 
 
 class InitiateRequest(_Request):
-    """The body of ``POST /initiate``; identifiers are judged by their own module."""
+    """The body of ``POST /initiate``; the identifier is validated by ``identifiers``."""
 
     identifier = fields.String(required=True, validate=_no_surrogates)
     method = fields.String(required=True)
@@ -139,9 +139,10 @@ resend_request = ResendRequest()
 
 @cache
 def initiate_request(methods: tuple[Method, ...], *, trusts_devices: bool) -> Schema:
-    """Return the schema of ``/initiate`` for an application that offers *methods*.
+    """Return the schema of ``/initiate`` for an application.
 
-    :param trusts_devices: whether a body may have a ``deviceToken``; any value of it is taken.
+    :param methods: the methods that the application offers.
+    :param trusts_devices: whether a body may have a ``deviceToken``, of any value.
     """
     method = fields.String(
         required=True, validate=validate.OneOf(methods, error="Must be one of: {choices}.")
@@ -155,7 +156,8 @@ def initiate_request(methods: tuple[Method, ...], *, trusts_devices: bool) -> Sc
 def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
     """Check *data* and return its members under their Python names.
 
-    :raises InvalidRequest: with the messages by member, without the submitted values.
+    :raises InvalidRequest: *data* is not valid; ``fields`` has the messages for each member,
+        without the submitted values.
     """
     try:
         return dict(schema.load(data))
@@ -167,7 +169,7 @@ def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
 def _bounded(
     messages: Mapping[str, Any], members: Mapping[str, fields.Field[Any]]
 ) -> dict[str, Any]:
-    """Return the messages of the first few members, our own before those that nobody knows."""
+    """Return the messages of the first few members, those of the schema before unknown ones."""
     ours = {field.data_key or name for name, field in members.items()}
     names = sorted(messages, key=lambda name: (name not in ours, name))
     return {
@@ -177,7 +179,7 @@ def _bounded(
 
 
 def dump_initiate(result: InitiateResult) -> dict[str, Any]:
-    """Return ``data`` of the answer to ``/initiate``."""
+    """Return the ``data`` of the answer to ``/initiate`` or ``/resend``."""
     return {
         "sessionId": result.session_id,
         "expiresAt": iso8601(result.expires_at),
@@ -186,9 +188,9 @@ def dump_initiate(result: InitiateResult) -> dict[str, Any]:
 
 
 def dump_verify(result: VerifyResult, *, with_tokens: bool = True) -> dict[str, Any]:
-    """Return ``data`` of the answer to ``/verify``.
+    """Return the ``data`` of the answer to ``/verify``.
 
-    :param with_tokens: whether the tokens are told here, and not in cookies alone.
+    :param with_tokens: whether to include the tokens, which are otherwise only in cookies.
     """
     data: dict[str, Any] = {"status": result.status}
     if result.status == "success":
@@ -204,6 +206,6 @@ def dump_verify(result: VerifyResult, *, with_tokens: bool = True) -> dict[str, 
 
 
 def dump_tokens(token: str | None, refresh_token: str | None) -> dict[str, str]:
-    """Return the members of an answer that hold tokens, those that there are."""
+    """Return the members of an answer for the tokens that there are."""
     members = {"token": token, "refreshToken": refresh_token}
     return {name: value for name, value in members.items() if value is not None}

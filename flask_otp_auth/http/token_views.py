@@ -1,4 +1,4 @@
-"""Refresh and logout, the cookies of tokens, and the refusal of tokens that were logged out."""
+"""Refresh and logout, the cookies for tokens, and the refusal of tokens that were logged out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, section 2.1
 
 
 def add_routes(blueprint: Blueprint, state: AppState) -> None:
-    """Put ``/logout`` on the blueprint, and ``/refresh`` if tokens can be refreshed."""
+    """Add ``/logout`` to the blueprint, and ``/refresh`` with ``OTP_AUTH_REFRESH_TOKEN``."""
     blueprint.add_url_rule("/logout", view_func=logout, methods=["POST"])
     if state.settings.refresh_token:
         blueprint.add_url_rule("/refresh", view_func=refresh, methods=["POST"])
@@ -42,7 +42,7 @@ def add_routes(blueprint: Blueprint, state: AppState) -> None:
 def refresh() -> Response:
     """Answer ``POST /refresh``."""
     auth = flow.refresh(_state(), _refresh_claims())
-    # What only the browser holds does not come within reach of its scripts.
+    # A client whose tokens are in cookies does not get them in the body, for scripts to read.
     in_body = get_jwt_request_location() != "cookies"
     data = schemas.dump_tokens(auth.token, auth.refresh_token) if in_body else {}
     response = json_answer(200, {"data": data})
@@ -67,21 +67,21 @@ def _state() -> AppState:
 
 
 def _refresh_claims() -> Claims:
-    """Return the claims of the refresh token of the request, whose signature and time are good.
+    """Return the claims of the refresh token of the request, after checking signature and expiry.
 
-    :raises InvalidRefreshToken: there is none, or its CSRF token is missing or another.
+    :raises InvalidRefreshToken: there is no valid token, or its CSRF token is missing or wrong.
     """
     by_header = any(_bearer()) and ("headers" in config.token_location or not tokens.uses_cookies())
     if not (by_header or tokens.uses_cookies()):
         raise InvalidRefreshToken
-    # Flask-JWT-Extended would fail on it.
+    # Flask-JWT-Extended would raise an unexpected error for it.
     if not request.headers.get(config.refresh_csrf_header_name, "").isascii():
         raise InvalidRefreshToken
     try:
         verify_jwt_in_request(
             refresh=True,
             locations="headers" if by_header else "cookies",
-            # Ours would refuse a token that was used before without ending its family.
+            # Our own check would refuse a token that was used before, without ending its family.
             skip_revocation_check=tokens.manager()._token_in_blocklist_callback is is_logged_out,
         )
     except (JWTExtendedException, PyJWTError):
@@ -90,12 +90,11 @@ def _refresh_claims() -> Claims:
 
 
 def _claims_to_end() -> list[Claims]:
-    """Return the claims of the tokens that the request may log out, expired ones too.
+    """Return the claims of the tokens that the request may log out, including expired ones.
 
-    A token that is forged or was never ours is passed over, as RFC 7009, section 2.2, says: it
-    gives no access already.
+    An invalid token is ignored, because it gives no access anyway (RFC 7009, section 2.2).
 
-    :raises CsrfMismatch: cookies alone came, and none with its CSRF token.
+    :raises CsrfMismatch: there are only cookies, and none of them with its CSRF token.
     """
     found: list[Claims] = []
     refused = False
@@ -114,7 +113,7 @@ def _claims_to_end() -> list[Claims]:
 
 
 def _bearer() -> Iterator[tuple[str, None]]:
-    """Yield the token of the Authorization header; no other site can send one."""
+    """Yield the token of the Authorization header, for which no CSRF token is needed."""
     scheme, value = config.header_type, request.headers.get(config.header_name, "").strip()
     if scheme:
         found, _, value = value.partition(" ")
@@ -125,7 +124,7 @@ def _bearer() -> Iterator[tuple[str, None]]:
 
 
 def _cookies() -> Iterator[tuple[str, str | None]]:
-    """Yield the tokens in cookies, each with the header that has to hold its CSRF token."""
+    """Yield the tokens in cookies, each with the header that must have its CSRF token, if any."""
     protected = config.cookie_csrf_protect and request.method in config.csrf_request_methods
     for cookie, header in (
         (config.access_cookie_name, config.access_csrf_header_name),
@@ -141,7 +140,7 @@ def _csrf_matches(claims: Claims, header: str) -> bool:
 
 
 def set_cookies(response: Response, auth: AuthResult) -> None:
-    """Set the tokens as Flask-JWT-Extended's cookies, with its CSRF protection, if they are on."""
+    """Set the tokens as cookies of Flask-JWT-Extended, if ``JWT_TOKEN_LOCATION`` includes these."""
     if not tokens.uses_cookies() or auth.token is None:
         return
     set_access_cookies(response, auth.token)
@@ -150,7 +149,10 @@ def set_cookies(response: Response, auth: AuthResult) -> None:
 
 
 def refuse_logged_out(app: Flask) -> None:
-    """Have ``jwt_required`` refuse what was logged out, unless the host has a loader for that."""
+    """Make ``jwt_required`` refuse tokens that were logged out.
+
+    An application that has its own ``token_in_blocklist_loader`` keeps it.
+    """
 
     def install() -> None:
         manager = tokens.manager_of(app)
@@ -158,14 +160,14 @@ def refuse_logged_out(app: Flask) -> None:
             manager.token_in_blocklist_loader(is_logged_out)
 
     install()
-    # A JWTManager that the host makes later replaces the one that is there now.
+    # A JWTManager that the application creates later replaces the present one.
     app.before_request_funcs.setdefault(None, []).insert(0, install)
 
 
 def is_logged_out(_header: Claims, claims: Claims) -> bool:
-    """Whether a token was logged out: the ``token_in_blocklist_loader``.
+    """Return whether a token was logged out, as the ``token_in_blocklist_loader``.
 
-    It asks the app itself, since one JWTManager may serve several.
+    It uses the current application, since several may share a JWTManager.
     """
     state: AppState | None = current_app.extensions.get("otp_auth")
     return state is not None and flow.is_logged_out(state, claims)

@@ -1,4 +1,4 @@
-"""The blueprint: from the request to the flow, and from its result to the answer."""
+"""The blueprint: its views pass requests to the flow, and turn the results into answers."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def register(
     *,
     pages: Sequence[Callable[[Flask, Blueprint, AppState], None]],
 ) -> None:
-    """Put the endpoints on *app*, in a blueprint of its own, since Flask locks it after its use.
+    """Register the endpoints on *app*, in a new blueprint, since Flask locks one after its use.
 
-    :param limiter: has the limits of clients attached, or ``None`` if they are off.
-    :param pages: put further views on the blueprint; they stand above this floor.
+    :param limiter: the Limiter for the limits on clients, or ``None`` if there are none.
+    :param pages: functions that add further views, from layers above this one, to the blueprint.
     """
     blueprint = Blueprint(
         "otp_auth",
         _PACKAGE,
         url_prefix=state.settings.url_prefix,
-        # A path of its own, which an app at the same prefix does not have.
+        # Not just /static, which with an empty url_prefix would be that of the application.
         static_folder="static/otp_auth",
         static_url_path="/static/otp_auth",
         template_folder="login/templates",
@@ -73,7 +73,7 @@ def register(
     blueprint.register_error_handler(Exception, answer_unexpected_error)
     blueprint.after_request(harden)
     app.register_blueprint(blueprint)
-    # The first of the app's, which Flask calls last: after that of any Limiter.
+    # Flask calls the first of the application's functions last, after that of any Limiter.
     app.after_request_funcs.setdefault(None, []).insert(0, restore_retry_after)
 
 
@@ -131,5 +131,5 @@ def _state() -> AppState:
 
 
 def _body() -> dict[str, Any]:
-    # The request itself: each look through the proxy costs as much as parsing a number.
+    # The request itself, because every access through the proxy takes additional time.
     return read_body(request._get_current_object())  # type: ignore[attr-defined]
