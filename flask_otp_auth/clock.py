@@ -6,6 +6,6 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """Return the time in UTC, in the whole milliseconds that MongoDB keeps."""
+    """Return the current UTC time in whole milliseconds, the precision of MongoDB."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,4 +1,4 @@
-"""One-time codes: drawing them, reading what was typed, and the keyed digests that are stored."""
+"""One-time codes: generating them, reading what was typed, and the keyed digests to store."""
 
 from __future__ import annotations
 
@@ -8,51 +8,55 @@ from collections.abc import Sequence
 
 
 def draw(length: int) -> str:
-    """Draw a code from the whole space of *length* digits, leading zeros included."""
+    """Generate a code of *length* digits. All are equally likely, also those with leading zeros."""
     return f"{secrets.randbelow(10**length):0{length}d}"
 
 
 def draw_session_id() -> str:
-    """Draw a session id: 128 random bits as 32 lower-case hexadecimal digits."""
+    """Generate a session id: 128 random bits as 32 lower-case hexadecimal digits."""
     return secrets.token_hex(16)
 
 
 def normalise(typed: str) -> str:
-    """Take the spaces and hyphens out that people type to group digits; nothing else."""
+    """Remove the spaces and hyphens with which people group digits, and nothing else."""
     return typed.replace(" ", "").replace("-", "")
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:
-    """Derive the 32-byte key for one *purpose*, so that no key is used for two things.
+    """Derive a 32-byte key for one *purpose*, so that no key is used for two purposes.
 
-    The expand step of HKDF (RFC 5869, section 2.3) for one block; *secret* is the key material.
+    This is the expand step of HKDF (RFC 5869, section 2.3) for a single block.
+
+    :param secret: the key material.
+    :param purpose: a text that no other derived key uses, the ``info`` of HKDF.
     """
     return hmac.digest(secret, purpose.encode() + b"\x01", "sha256")
 
 
 def _message(*parts: str) -> bytes:
-    # Each part behind its length, so that no two lists of parts give the same bytes.
+    # The length precedes each part, so that no two lists of parts give the same bytes.
     encoded = [part.encode() for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 
 
 class CodeDigester:
-    """Digests of codes under the secrets of an application.
+    """Computes the digests of codes under the keys of an application.
 
-    A code has so few digits that only the key keeps its digest secret: who reads the database
-    without the key learns nothing (OWASP ASVS 5.0, 6.5.2 asks for at least this much).
+    A code has so few digits that only a key protects its digest: without the key, the database
+    does not reveal a code. (OWASP ASVS 5.0, 6.5.2, requires a hash for lookup secrets only.)
 
-    :param secrets_: key material, newest first; new digests use the first, old ones still match.
+    :param secrets_: the key material, newest first. New digests use the first key; digests under
+        the others still match.
     """
 
     def __init__(self, secrets_: Sequence[bytes]) -> None:
         self._keys = [derive_key(secret, "flask-otp-auth code digest") for secret in secrets_]
 
     def digest(self, session_id: str, code: str) -> bytes:
-        """Return the 32-byte HMAC-SHA256 of *code* in its session, to be stored."""
+        """Return the digest to store for *code* in its session: a 32-byte HMAC-SHA256."""
         return hmac.digest(self._keys[0], _message(session_id, code), "sha256")
 
     def candidates(self, session_id: str, code: str) -> list[bytes]:
-        """Return the digests that *code* may be stored as, one for each key in use."""
+        """Return the digests under which *code* may be stored, one for each key."""
         message = _message(session_id, code)
         return [hmac.digest(key, message, "sha256") for key in self._keys]

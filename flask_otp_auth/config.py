@@ -1,4 +1,4 @@
-"""Every option in one table, read once from ``app.config`` into one frozen, validated Settings."""
+"""The table of all options, and Settings: their values, read from ``app.config`` and validated."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ DAY = 86400  # seconds
 class Option:
     """One row of the table of options.
 
-    :param name: the key in ``app.config`` after ``OTP_AUTH_``.
-    :param default: the value where the key is absent.
-    :param allowed: the allowed values in words, for the error.
-    :param read: returns the value as Settings holds it, or raises ``NotAllowedError``.
+    :param name: the key in ``app.config`` without ``OTP_AUTH_``.
+    :param default: the value if the key is missing.
+    :param allowed: the allowed values in words, for error messages.
+    :param read: takes the value and returns it as Settings holds it, or raises
+        ``NotAllowedError``.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The whole key in ``app.config``."""
+        """The full key in ``app.config``."""
         return PREFIX + self.name
 
 
@@ -141,8 +142,8 @@ OPTIONS: tuple[Option, ...] = (
 class Settings:
     """The validated options of one application; times are in seconds.
 
-    Each attribute is the option of the same name in lower case; ``secret_keys`` is the key
-    material, newest first, whether given or taken from ``SECRET_KEY``.
+    Each attribute has the name of its option in lower case. The exception is ``secret_keys``, the
+    key material, newest first, from ``OTP_AUTH_SECRET_KEY`` or else from ``SECRET_KEY``.
     """
 
     code_length: int
@@ -180,10 +181,11 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Read and check every option.
+        """Read and validate all options.
 
-        :param config: ``app.config``; it is not written to.
-        :raises ConfigurationError: an option is unknown or not allowed; the error names its key.
+        :param config: ``app.config``; it is not changed.
+        :raises ConfigurationError: an option is missing, unknown or not allowed; the error names
+            its key.
         """
         _refuse_unknown(config)
         values = {option.name.lower(): _read(option, config) for option in OPTIONS}
@@ -219,13 +221,13 @@ class Settings:
             warn(f"OTP_AUTH_CODE_LENGTH is {self.code_length}: use 6 digits or more")
         if not 30 <= self.code_ttl <= 600:
             warn(
-                f"OTP_AUTH_CODE_TTL is {self.code_ttl}: below 30 seconds people miss the code, "
-                "above 600 it lies about for longer than NIST SP 800-63B allows"
+                f"OTP_AUTH_CODE_TTL is {self.code_ttl}: less than 30 seconds is too short for many "
+                "people, and more than 600 is longer than NIST SP 800-63B allows"
             )
         if self.refresh_token and self.refresh_lifetime > 30 * DAY:
             warn(
-                f"OTP_AUTH_REFRESH_LIFETIME is {self.refresh_lifetime}: NIST SP 800-63B-4 asks for "
-                f"a new login after {30 * DAY} seconds (30 days) at most"
+                f"OTP_AUTH_REFRESH_LIFETIME is {self.refresh_lifetime}: NIST SP 800-63B-4 "
+                f"recommends a new login after at most {30 * DAY} seconds (30 days)"
             )
 
 
@@ -234,7 +236,7 @@ def _refuse_unknown(config: Mapping[str, Any]) -> None:
     for key in config:
         if key.startswith(PREFIX) and key not in known:
             close = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+            hint = f"; did you mean {close[0]}?" if close else f"; they are {', '.join(known)}"
             raise ConfigurationError(key, f"is not an option of Flask-OTP-Auth{hint}")
 
 
@@ -246,7 +248,7 @@ def _read(option: Option, config: Mapping[str, Any]) -> Any:
 
 
 def _follow_max_attempts(values: dict[str, Any], config: Mapping[str, Any]) -> None:
-    """Let the bounds that were not set grow with a number of tries that was."""
+    """Raise the default lockout bounds where ``OTP_AUTH_MAX_ATTEMPTS`` would exceed them."""
     if "OTP_AUTH_LOCKOUT_THRESHOLD" not in config:
         values["lockout_threshold"] = max(values["lockout_threshold"], values["max_attempts"])
     if "OTP_AUTH_DISABLE_AFTER" not in config and values["lockout_threshold"] is not None:

@@ -1,4 +1,4 @@
-"""The PyMongo of an app that brings none: made from ``MONGO_URI``, and closed with the app."""
+"""The PyMongo of an app that provides none: created from ``MONGO_URI``, closed with the app."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from flask_pymongo import PyMongo
 
 from .exceptions import ConfigurationError
 
-_CLOSE_TIMEOUT = 1  # seconds; the sessions of the driver lapse by themselves
+_CLOSE_TIMEOUT = 1  # seconds; the server ends the sessions of the driver by itself later
 
 
 def connect(app: Flask) -> PyMongo:
-    """Return a PyMongo for ``MONGO_URI``; nothing is sent before its first use.
+    """Return a PyMongo for ``MONGO_URI``, which connects on first use.
 
-    :raises ConfigurationError: ``MONGO_URI`` is missing or not accepted.
+    :raises ConfigurationError: ``MONGO_URI`` is missing, or PyMongo does not accept it.
     """
     if not app.config.get("MONGO_URI"):
         raise ConfigurationError(
@@ -32,16 +32,16 @@ def connect(app: Flask) -> PyMongo:
         raise ConfigurationError(
             "MONGO_URI", f"is not accepted by PyMongo ({type(error).__name__})"
         ) from None
-    # PyMongo replaces the JSON provider of the whole app, which a host that did not ask for
-    # PyMongo does not expect of its own views.
+    # PyMongo replaces the JSON provider of the whole application. If the application does not use
+    # PyMongo itself, its views do not expect that.
     app.json = provider
     return mongo
 
 
 def close_with(app: Flask, mongo: PyMongo) -> weakref.finalize[[Any], Flask]:
-    """Have the connections of *mongo* closed when *app* is gone, or when the process ends.
+    """Close the connections of *mongo* when *app* is garbage collected or the process ends.
 
-    :returns: a function that closes them now.
+    :returns: a function that closes them at once.
     """
     return weakref.finalize(app, _close, mongo.cx)
 

@@ -1,4 +1,4 @@
-"""Reads the values of the options of delivery; no error of it shows a URL, which is secret."""
+"""Readers of the delivery options, whose errors never show a URL, since URLs hold passwords."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .types import Method
 
 
 def provider_urls(method: Method) -> Callable[[Any], tuple[str, ...]]:
-    """Return a reader of Apprise URLs that can send to one person by *method*."""
+    """Return a reader of Apprise URLs that can send a message to one person by *method*."""
 
     def read(value: Any) -> tuple[str, ...]:
         if value is None:
@@ -45,7 +45,7 @@ def _check_providers(urls: Sequence[str], method: Method) -> None:
 
 
 def app_name(value: Any) -> str | None:
-    """Read the name that messages give the application: one line, since it is in a subject."""
+    """Read the name of the application in messages: a single line, since subjects contain it."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -56,7 +56,7 @@ def app_name(value: Any) -> str | None:
 
 
 def origin(value: Any) -> str | None:
-    """Read an origin whose host can stand in the last line of an SMS: https, and no port."""
+    """Read an origin whose host name can end an SMS: it has the scheme https, and no port."""
     if value is None:
         return None
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""DeviceTokens: proofs that a device has signed in to an account before."""
+"""DeviceTokens: tokens that prove that a device has signed in to an account before."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from .codes import derive_key
 
 _ID_BYTES = 16
 _TOKEN_MAX = 256
-# Read in place of what is no token at all, so that reading takes as long as for a real one.
+# Checked in place of what cannot be a token, so that the check takes as long as for a real one.
 _NO_TOKEN = f"{'0' * 2 * _ID_BYTES}.AAAAAA.{'A' * 43}"
 
 
 class DeviceTokens:
-    """Makes and reads the tokens of trusted devices.
+    """Issues and reads the tokens of trusted devices.
 
-    A token is a random device id and a time, signed under a key of the account, so that it names
-    nobody and is worth nothing for another account. The idea is OWASP's, *Slow Down Online Guessing
-    Attacks with Device Cookies*: whoever has signed in from a device is not kept out by strangers.
+    A token is a random device id and a time, signed with a key for the account. So it identifies
+    nobody, and is useless for other accounts. The idea is from OWASP, *Slow Down Online Guessing
+    Attacks with Device Cookies*: nobody else can lock the owner out of a device that has been used
+    to sign in.
 
-    :param secrets_: key material, newest first; new tokens use the first, old ones are still read.
-    :param lifetime: seconds that a token is good for.
+    :param secrets_: the key material, newest first. New tokens are signed with the first key;
+        tokens signed with the others are still accepted.
+    :param lifetime: seconds for which a token is valid.
     """
 
     def __init__(self, secrets_: Sequence[bytes], lifetime: int) -> None:
@@ -33,20 +35,20 @@ class DeviceTokens:
         self.lifetime = lifetime
 
     def issue(self, account: str, device: str | None = None) -> str:
-        """Return a token for a device of an account.
+        """Return a new token for a device of an account.
 
         :param account: the key of the account.
-        :param device: the id of a device that is known already; without it the device is a new one.
+        :param device: the id of a known device; without it, the token is for a new device.
         """
         device = device or secrets.token_hex(_ID_BYTES)
         return self._signer(account).sign(device).decode()
 
     def read(self, account: str, tokens: Sequence[object]) -> str | None:
-        """Return the id of the device that one of *tokens* proves, or ``None``.
+        """Return the id of the first device that *tokens* identify, or ``None`` if there is none.
 
-        :param account: the key of the account that is asked about.
-        :param tokens: what a client sent, which may be anything; a browser can send two cookies of
-            one name, of which a subdomain may have set the first.
+        :param account: the key of the account.
+        :param tokens: the values that the client sent, whatever they are. There may be several,
+            since a browser sends two cookies of one name if a subdomain has set one of them.
         """
         signer = self._signer(account)
         device = None

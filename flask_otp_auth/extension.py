@@ -41,12 +41,12 @@ VerifySuccess = TypeVar("VerifySuccess", bound=VerifySuccessHandler)
 
 
 class FlaskOtpAuth:
-    """Login with a one-time code sent by SMS or email.
+    """Sign in with a one-time code sent by SMS or email.
 
-    The object holds the handlers. Everything that is built from configuration is stored on the
-    application, so one object may serve several applications.
+    An instance keeps the handlers. Everything that depends on configuration is kept on the
+    application, so one instance can serve several applications.
 
-    :param app: the application to initialise; without it, call :meth:`init_app` later.
+    :param app: an application to initialise at once; otherwise call :meth:`init_app` later.
     :param mongo: see :meth:`init_app`.
     :param limiter: see :meth:`init_app`.
     """
@@ -65,18 +65,20 @@ class FlaskOtpAuth:
     def init_app(
         self, app: Flask, *, mongo: PyMongo | None = None, limiter: Limiter | None = None
     ) -> None:
-        """Read and check the options of an application, and register the endpoints.
+        """Check the options of *app*, and register the endpoints and the ``flask otp`` commands.
 
         The database is not used before the first request.
 
         :param app: the application.
-        :param mongo: an initialised PyMongo object. Without it, a connection to ``MONGO_URI`` is
-            made, which does not change the application's JSON provider.
-        :param limiter: the Limiter to which the rules of ``OTP_AUTH_CLIENT_LIMITS`` are attached;
-            it may be initialised later. Without it, the Limiter of *app* is used or, if there is
-            none, a new one over the same MongoDB database.
-        :raises ConfigurationError: an option is wrong; the error names it.
-        :raises RuntimeError: *app* has already been initialised.
+        :param mongo: the initialised PyMongo of *app*. Without it, one is created from
+            ``MONGO_URI``, and the JSON provider of *app* is left as it is.
+        :param limiter: the Limiter for the rules of ``OTP_AUTH_CLIENT_LIMITS``; it may be
+            initialised later. Without it, the Limiter of *app* is used if there is exactly one.
+            Otherwise one is created that counts in the same MongoDB database, or in
+            ``RATELIMIT_STORAGE_URI``.
+        :raises ConfigurationError: an option is missing, unknown or not allowed; the error names
+            its key.
+        :raises RuntimeError: *app* has been initialised before.
         """
         if _NAME in app.extensions:
             raise RuntimeError(
@@ -94,7 +96,8 @@ class FlaskOtpAuth:
             state = build_state(settings, self._handlers, mongo, database_of(mongo), close=close)
             tokens.ensure_manager(app)
             if settings.register_routes:
-                # Without rules no Limiter is made, which would look at each request of the host.
+                # A Limiter examines every request of the application, so without rules none is
+                # created.
                 chosen = limiter_for(app, limiter, state) if settings.client_limits else None
                 views.register(app, state, chosen, pages=[add_page])
                 if settings.openapi:
@@ -110,40 +113,43 @@ class FlaskOtpAuth:
         weaknesses.announce(app, settings, makes_own_tokens=self._handlers.makes_own_tokens)
 
     def send_code_handler(self, function: SendCode) -> SendCode:
-        """Register the function that sends a code. This handler is required.
+        """Register the function that sends a code. Required.
 
-        It is called with ``(code, identifier, method, payload)`` and returns ``True`` once the
-        message is on its way. A false value or an exception ends the session.
+        It is called as ``(code, identifier, method, payload)`` and returns ``True`` once the
+        message is on its way. A false value or an exception means that the code was not sent.
 
-        :param function: the handler, a plain function or an ``async def`` function.
-        :returns: the function itself.
-        :raises HandlerSignatureError: the function cannot be called with these arguments.
+        :param function: a plain or an ``async`` function.
+        :returns: *function* itself.
+        :raises HandlerSignatureError: it cannot be called with these arguments.
         """
         self._handlers.set_send_code(function)
         return function
 
     def get_user_handler(self, function: GetUser) -> GetUser:
-        """Register the function that finds, or signs up, a user. This handler is required.
+        """Register the function that finds the user of an identifier, or signs them up. Required.
 
-        It is called with ``(identifier, method, payload)`` after a correct code and returns the
-        user, or ``None``. The payload comes from the client and must not be trusted.
+        It is called as ``(identifier, method, payload)`` and returns the user, or ``None``. It is
+        called after a correct code and, with ``OTP_AUTH_SEND_TO_UNKNOWN = False``, also before a
+        code is sent. The payload comes from the client: do not grant any rights because of it.
 
-        :param function: the handler, a plain function or an ``async def`` function.
-        :returns: the function itself.
-        :raises HandlerSignatureError: the function cannot be called with these arguments.
+        :param function: a plain or an ``async`` function.
+        :returns: *function* itself.
+        :raises HandlerSignatureError: it cannot be called with these arguments.
         """
         self._handlers.set_get_user(function)
         return function
 
     def verify_success_handler(self, function: VerifySuccess) -> VerifySuccess:
-        """Register the function that issues the token. Without it, the token is a JWT.
+        """Register the function that completes a sign-in. Without it, JWTs are issued.
 
-        It is called with ``(user, identifier, method, payload)`` and returns
-        ``{"user": ..., "token": ...}``. The token may be left out.
+        It is called as ``(user, identifier, method, payload)`` and returns
+        ``{"user": ..., "token": ...}``. If the application keeps track of logins in another way,
+        ``token`` may be left out. If it has no key for JWTs, register the function before
+        :meth:`init_app`.
 
-        :param function: the handler, a plain function or an ``async def`` function.
-        :returns: the function itself.
-        :raises HandlerSignatureError: the function cannot be called with these arguments.
+        :param function: a plain or an ``async`` function.
+        :returns: *function* itself.
+        :raises HandlerSignatureError: it cannot be called with these arguments.
         """
         self._handlers.set_verify_success(function)
         return function
@@ -156,14 +162,15 @@ class FlaskOtpAuth:
         *,
         device_token: str | None = None,
     ) -> InitiateResult:
-        """Start a session and send its code, as ``POST /otp/initiate`` does.
+        """Start a session and have its code sent, as ``POST /otp/initiate`` does.
 
         :param identifier: a phone number or email address, in any accepted form.
         :param method: ``"sms"`` or ``"email"``.
-        :param payload: a JSON object for the handlers, of at most 2 KiB.
-        :param device_token: the ``VerifyResult.device_token`` of an earlier login on the same
-            device, with ``OTP_AUTH_TRUSTED_DEVICES``. An invalid token is ignored.
-        :raises RequestError: the request is refused, or the code could not be sent.
+        :param payload: a JSON object for the handlers, at most 2 KiB.
+        :param device_token: with ``OTP_AUTH_TRUSTED_DEVICES``, the ``VerifyResult.device_token`` of
+            an earlier sign-in on the same device. Any other value has no effect.
+        :returns: the new session.
+        :raises RequestError: the endpoint would answer with an error object.
         """
         state = self._state()
         body = {"identifier": identifier, "method": method, "payload": payload}
@@ -177,60 +184,64 @@ class FlaskOtpAuth:
     def resend(self, session_id: str) -> InitiateResult:
         """Send another code for a pending session, as ``POST /otp/resend`` does.
 
-        Earlier codes keep working. There are no additional attempts and no additional time.
+        The earlier codes stay valid. The session gets no additional attempts and no more time.
 
-        :param session_id: the ``session_id`` that :meth:`initiate` returned.
-        :raises RequestError: the request is refused, or the code could not be sent. This includes
-            SessionNotFound and SessionExpired.
+        :param session_id: the id that :meth:`initiate` returned.
+        :returns: the session, with the remaining seconds as ``ttl``.
+        :raises SessionNotFound: there is no such session, or it is no longer pending.
+        :raises SessionExpired: the session has expired.
+        :raises RequestError: the endpoint would answer with an error object.
         """
         checked = schemas.load(schemas.resend_request, {"sessionId": session_id})
         return flow.resend(self._state(), checked["session_id"])
 
     def unlock(self, identifier: str, method: Method) -> bool:
-        """Clear the failures of an account and the codes counted for it, so that it gets new ones.
+        """Clear the failures, the lock and the send counts of an account and its trusted devices.
 
         :param identifier: any identifier of the account.
         :param method: ``"sms"`` or ``"email"``.
         :returns: whether there was anything to clear.
-        :raises InvalidIdentifier: the identifier does not have an accepted form.
-        :raises ServiceUnavailable: the database is unavailable.
+        :raises InvalidIdentifier: *identifier* does not have an accepted form.
+        :raises InvalidRequest: *method* is not one of ``OTP_AUTH_METHODS``.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
         """
         state = self._state()
         checked = _checked_initiate(state, {"identifier": identifier, "method": method})
         return flow.unlock(state, checked["identifier"], method)
 
     def verify(self, session_id: str, code: str) -> VerifyResult:
-        """Check a typed code, as ``POST /otp/verify`` does.
+        """Check a code that somebody typed, as ``POST /otp/verify`` does.
 
-        :param session_id: the ``session_id`` that :meth:`initiate` returned.
-        :param code: what the person typed; spaces and hyphens are ignored.
-        :raises RequestError: an argument is not valid, the session has already been verified, a
-            handler failed, or the database is unavailable. A wrong code is not an error.
+        :param session_id: the id that :meth:`initiate` returned.
+        :param code: the code as it was typed; spaces and hyphens are ignored.
+        :returns: the outcome; a wrong code is not an error.
+        :raises RequestError: the endpoint would answer with an error object.
         """
         body = {"sessionId": session_id, "code": code}
         checked = schemas.load(schemas.verify_request, body)
         return flow.verify(self._state(), checked["session_id"], checked["code"])
 
     def get_session(self, session_id: str) -> Session | None:
-        """Return a stored session, or ``None``. It contains nothing that helps to guess the code.
+        """Return the present state of a session, without anything that helps to guess its code.
 
-        :param session_id: the ``session_id`` that :meth:`initiate` returned.
-        :raises InvalidRequest: the id is not a string.
-        :raises ServiceUnavailable: the database is unavailable.
+        :param session_id: the id that :meth:`initiate` returned.
+        :returns: the session, or ``None`` if there is no such session.
+        :raises InvalidRequest: *session_id* is not a string.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
         """
         if not isinstance(session_id, str):
             raise InvalidRequest(fields={"sessionId": ["Not a valid string."]})
         return flow.find_session(self._state(), session_id)
 
     def close(self, app: Flask) -> None:
-        """Finish sending codes in the background, and close the connections of :meth:`init_app`.
+        """Wait until no code is being sent in the background, and close the connections of *app*.
 
-        A long-lived application does not need this; its connections are closed when the process
-        ends. Call it in tests and scripts that create many applications. A PyMongo object that was
-        passed to :meth:`init_app` stays open.
+        Call this in tests and scripts that create many applications. Otherwise there is no need
+        to, since the connections are closed when the process ends. A PyMongo that was given to
+        :meth:`init_app` stays open. Without one, *app* cannot be used for sign-ins afterwards.
 
-        :param app: an application on which this object has been initialised. Nobody can sign in to
-            it any more, unless it has a PyMongo object of its own.
+        :param app: an application that this instance has been initialised on.
+        :raises RuntimeError: this instance has not been initialised on *app*.
         """
         state = self._state_of(app)
         if state.background is not None:
@@ -239,13 +250,14 @@ class FlaskOtpAuth:
             state.close()
 
     def is_logged_out(self, jwt_payload: Mapping[str, Any]) -> bool:
-        """Return whether a token was logged out or its login has ended.
+        """Return whether a token has been revoked by a logout or by the end of its login.
 
-        ``jwt_required`` checks this by itself, unless the application has a
-        ``token_in_blocklist_loader`` of its own, which should then call this method.
+        ``jwt_required`` calls this automatically, unless the application has its own
+        ``token_in_blocklist_loader``, which should then call it.
 
         :param jwt_payload: the claims of a token whose signature has been verified.
-        :raises ServiceUnavailable: the database is unavailable.
+        :returns: ``True`` if the token must not be accepted.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
         """
         return flow.is_logged_out(self._state(), jwt_payload)
 

@@ -1,4 +1,4 @@
-"""The host's functions: check that they can be called, keep them, call them."""
+"""The handlers of an application: checking their signatures, keeping them and calling them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger("flask_otp_auth")
 
 
 class Handlers:
-    """The functions that a host registered with the decorators of FlaskOtpAuth."""
+    """The functions that were registered with the decorators of FlaskOtpAuth."""
 
     def __init__(self) -> None:
         self._send_code: SendCodeHandler | None = None
@@ -37,7 +37,7 @@ class Handlers:
         self._outboxes: WeakKeyDictionary[Flask, SendCodeHandler] = WeakKeyDictionary()
 
     def set_send_code(self, function: SendCodeHandler) -> None:
-        """Keep the sender."""
+        """Keep the function that sends a code."""
         check_signature("send_code_handler", function, "code, identifier, method, payload")
         self._send_code = function
 
@@ -47,14 +47,15 @@ class Handlers:
         self._get_user = function
 
     def set_verify_success(self, function: VerifySuccessHandler) -> None:
-        """Keep the function that signs a user in."""
+        """Keep the function that completes a sign-in."""
         check_signature("verify_success_handler", function, "user, identifier, method, payload")
         self._verify_success = function
 
     def divert(self, app: Flask, outbox: SendCodeHandler | None) -> SendCodeHandler | None:
-        """Hand the codes of *app* to *outbox* instead of the sender; return the one before.
+        """Pass the codes of *app* to *outbox* instead of the sender, for tests.
 
-        :param outbox: ``None`` for the sender again.
+        :param outbox: called like the sender; ``None`` to use the sender again.
+        :returns: the outbox that was used before, or ``None``.
         """
         before = self._outboxes.pop(app, None)
         if outbox is not None:
@@ -70,19 +71,19 @@ class Handlers:
 
     @property
     def makes_own_tokens(self) -> bool:
-        """Whether the host registered a ``verify_success_handler``."""
+        """Whether a ``verify_success_handler`` is registered."""
         return self._verify_success is not None
 
     def missing(self) -> list[str]:
-        """Return the decorators of the required functions that are not registered."""
+        """Return the names of the decorators whose required function is not registered."""
         required = {"send_code_handler": self._sender, "get_user_handler": self._get_user}
         return [decorator for decorator, function in required.items() if function is None]
 
     @property
     def sender_check(self) -> Callable[[], object] | None:
-        """Return the ``check`` of the sender, or of the object whose method it is, if any.
+        """The ``check`` function of the sender, or of the object whose method it is, if any.
 
-        It raises if no message could be sent now, and sends none.
+        It raises an exception if no message could be sent at present; it does not send any.
         """
         owner = getattr(self._sender, "__self__", None)
         for holder in (self._sender, owner):
@@ -92,9 +93,9 @@ class Handlers:
         return None
 
     def require(self) -> None:
-        """Refuse to go on without the two required functions.
+        """Make sure that the two required functions are registered.
 
-        :raises MissingHandlerError: names the decorator; the same text is in the log.
+        :raises MissingHandlerError: one is missing; the message is logged as well.
         """
         for decorator in self.missing():
             missing = MissingHandlerError(decorator)
@@ -104,22 +105,22 @@ class Handlers:
     def send_code(
         self, code: str, identifier: str, method: Method, payload: Payload | None
     ) -> bool:
-        """Hand a code to the host's sender; whatever is not a true value has failed."""
+        """Pass a code to the sender, and return whether the sender returned a true value."""
         return bool(_call(self._sender, code, identifier, method, payload))
 
     def get_user(self, identifier: str, method: Method, payload: Payload | None) -> Any:
-        """Ask the host for the user of an identifier; ``None`` if there is none."""
+        """Return the application's user for an identifier, or ``None`` if there is none."""
         user = _call(self._get_user, identifier, method, payload)
         return None if user is False else user
 
     def verify_success(
         self, user: Any, identifier: str, method: Method, payload: Payload | None
     ) -> AuthResult:
-        """Ask the host to sign a user in.
+        """Have the ``verify_success_handler`` complete a sign-in.
 
-        It may give no token, since it may keep logins in another way.
+        It need not return a token, since the application may keep track of logins in another way.
 
-        :raises TypeError: the answer is no mapping, or its token is no filled str.
+        :raises TypeError: it returned no mapping, or a token that is not a non-empty str.
         """
         answer = _call(self._verify_success, user, identifier, method, payload)
         if not isinstance(answer, Mapping) or not answer:
@@ -130,15 +131,18 @@ class Handlers:
         token = answer.get("token")
         if token is not None and (not isinstance(token, str) or not token):
             raise TypeError(
-                "verify_success_handler must return a 'token' that is a filled str, or none"
+                "verify_success_handler must return a non-empty str as 'token', or None"
             )
         return AuthResult(user=answer.get("user"), token=token)
 
 
 def check_signature(decorator: str, function: object, parameters: str) -> None:
-    """Refuse a function that a call with *parameters* would fail on.
+    """Refuse a function that cannot be called as a handler.
 
-    :raises HandlerSignatureError: it is not callable, or takes other arguments.
+    :param decorator: the decorator that it was given to, for the error.
+    :param parameters: the names of the positional arguments, separated by ``", "``.
+    :raises HandlerSignatureError: *function* is not callable, does not accept these arguments, is
+        a generator, or is ``async`` although Flask cannot run it.
     """
     name = getattr(function, "__qualname__", repr(type(function)))
     if not callable(function):
@@ -147,10 +151,10 @@ def check_signature(decorator: str, function: object, parameters: str) -> None:
         inspect.signature(function).bind(*parameters.split(", "))
     except TypeError:
         raise HandlerSignatureError(
-            decorator, f"calls its function as ({parameters}); {name} does not take these"
+            decorator, f"calls its function as ({parameters}); {name} does not accept these"
         ) from None
     except ValueError:
-        pass  # some builtins have no signature to look at
+        pass  # some builtins have no signature that could be checked
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise HandlerSignatureError(
             decorator, f"needs a function that returns; {name} is a generator and would never run"
@@ -168,24 +172,24 @@ def _is_async(function: Callable[..., Any]) -> bool:
 
 
 def _call(function: Callable[..., Any] | None, *args: Any) -> Any:
-    if function is None:  # require() has been asked before
+    if function is None:  # require() makes sure that there is one
         raise RuntimeError("no handler is registered")
     call = current_app.ensure_sync(function)
     answer = _beside_loop(lambda: call(*args)) if _is_async(function) else call(*args)
-    # A coroutine is a true value: taken for an answer it would be a code "sent" that never left.
+    # A coroutine is a true value: taken as the answer, it would mean that the code has been sent.
     return _beside_loop(lambda: _finish(answer)) if inspect.isawaitable(answer) else answer
 
 
 def _beside_loop(run: Callable[[], Any]) -> Any:
-    """Call what needs an event loop of its own where there is none.
+    """Call *run*, which starts an event loop, in another thread if this one has a running loop.
 
-    In an async view of the host a loop runs in this thread, and no second one can.
+    In an async view there is one, and a thread cannot run a second loop.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return run()
-    # With the context, so that current_app, request and g are those of the view.
+    # In the same context, so that current_app, request and g are those of the view.
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1, "flask_otp_auth_async") as thread:
         return thread.submit(context.run, run).result()

@@ -1,4 +1,4 @@
-"""Phone numbers and email addresses: validate, normalise, mask."""
+"""Phone numbers and email addresses: validating, normalising and masking them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PUNCTUATION = str.maketrans("", "", " ()-")
 # A national trunk zero is written in brackets right after a country code of one to three digits.
 _TRUNK_ZERO = re.compile(r"((?:\+|00)[ -]*[1-9](?:[ -]*[0-9]){0,2}[ -]*)\(0\)")
 _NORMALISED = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{7,15}")
-# Each named, since the defaults are variables that any other user of the library may change.
+# All of them are set, since the defaults are globals that other code in the process can change.
 _EMAIL_RULES: dict[str, Any] = {
     "check_deliverability": False,
     "globally_deliverable": True,
@@ -33,19 +33,24 @@ _EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 
 def normalise(identifier: str, method: Method, region: str | None = None) -> str:
-    """Validate *identifier* and return the one form that is stored, looked up and sent to.
+    """Validate *identifier* and return the form in which it is stored, looked up and sent to.
 
-    :param identifier: what the client sent.
+    :param identifier: the identifier that the client sent.
     :param method: ``"sms"`` for a phone number, ``"email"`` for an email address.
-    :param region: ISO 3166-1 code of the country that national phone numbers belong to; with it
-        the result is E.164, without it a national number stays national.
-    :raises InvalidIdentifier: the form is not accepted.
+    :param region: the ISO 3166-1 code of the country of national phone numbers. With it, the result
+        is in E.164 form; without it, a national number stays national.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
     """
     return normalise_email(identifier) if method == "email" else normalise_phone(identifier, region)
 
 
 def normalise_phone(number: str, region: str | None = None) -> str:
-    """Return a phone number as ``+`` and digits, or as digits alone if it is national."""
+    """Validate a phone number and return it as ``+`` and digits, or as digits if it is national.
+
+    :param number: the number that the client sent.
+    :param region: see :func:`normalise`.
+    :raises InvalidIdentifier: *number* does not have an accepted form.
+    """
     if not 8 <= len(number) <= 20 or not _PHONE.fullmatch(number):
         raise _invalid_phone()
     digits = _TRUNK_ZERO.sub(r"\1", number).translate(_PUNCTUATION)
@@ -70,17 +75,17 @@ def _e164(number: str, region: str) -> str:
 
 
 def require_region(number: str, regions: Collection[str]) -> None:
-    """Refuse a number that is not assigned in one of *regions*, or that earns its owner money.
+    """Refuse a phone number outside *regions*, or one whose owner earns money by each SMS.
 
     :param number: a normalised phone number.
-    :param regions: ISO 3166-1 codes of the countries that an SMS may go to.
-    :raises InvalidIdentifier: no SMS may go there.
+    :param regions: the ISO 3166-1 codes of the countries to which an SMS may be sent.
+    :raises InvalidIdentifier: no SMS may be sent to *number*.
     """
     import phonenumbers
 
     try:
         parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:  # a national number, of no country
+    except phonenumbers.NumberParseException:  # a national number, whose country is unknown
         raise _invalid_phone() from None
     kinds = phonenumbers.PhoneNumberType
     if (
@@ -92,9 +97,13 @@ def require_region(number: str, regions: Collection[str]) -> None:
 
 
 def normalise_email(address: str) -> str:
-    """Return an email address in lower case; an international domain must come as punycode.
+    """Validate an email address and return it in lower case.
 
-    Only ASCII is accepted, so that two addresses which look alike cannot both be accounts.
+    Only ASCII is accepted, so that no two accounts look alike. An international domain has to be
+    written as punycode.
+
+    :param address: the address that the client sent.
+    :raises InvalidIdentifier: *address* does not have an accepted form.
     """
     address = address.strip(" \t")
     if len(address) > _EMAIL_MAX or not address.isascii():
@@ -109,13 +118,13 @@ def normalise_email(address: str) -> str:
 
 
 def account_of(identifier: str) -> str:
-    """Return the account that an identifier belongs to: the identifier without its disguises.
+    """Return the account of an identifier, which all spellings of one inbox or phone share.
 
-    That is an email address without its ``+tag`` and, at Gmail, without dots and with one of its
-    two domains; and a phone number without ``+``. Limits and locks go by the account, so that one
-    inbox or one phone has one budget under all its spellings.
+    It is an email address without its ``+tag`` and, at Gmail, without dots and always at
+    ``gmail.com``; or a phone number without ``+``. Limits and locks are kept per account, so
+    another spelling gives nobody more codes or attempts.
 
-    :param identifier: a normalised one.
+    :param identifier: a normalised phone number or email address.
     """
     local, at, domain = identifier.partition("@")
     if not at:
@@ -127,9 +136,11 @@ def account_of(identifier: str) -> str:
 
 
 def mask(identifier: str) -> str:
-    """Return a form for logs that tells accounts apart and reaches nobody.
+    """Return a form for logs that distinguishes identifiers, but does not reveal them.
 
-    ``+467*****67``, ``u***@example.com``.
+    Examples are ``+467*****67`` and ``u***@example.com``.
+
+    :param identifier: a normalised phone number or email address.
     """
     local, at, domain = identifier.partition("@")
     if at:

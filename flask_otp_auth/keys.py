@@ -1,4 +1,4 @@
-"""The keys that an app has for its own signatures: the secret of codes, and the key of tokens."""
+"""The keys of an application: the key material for codes, and the key that signs JWTs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 
 
 def app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
-    """Return the key material that an application has for its own signatures, newest first."""
+    """Return the key material in ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``, newest first.
+
+    :param config: ``app.config``.
+    :raises ConfigurationError: ``SECRET_KEY`` is not set, or a key is empty or of another type.
+    """
     newest = config.get("SECRET_KEY")
     if not newest:
         raise ConfigurationError(
@@ -30,8 +34,8 @@ def app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
         if len(key) < KEY_BYTES:
             name = "SECRET_KEY" if place == 0 else "A key of SECRET_KEY_FALLBACKS"
             warn(
-                f"{name} has {len(key)} bytes: who reads the database can guess it and with "
-                f"it the codes; use {KEY_BYTES} random bytes or more"
+                f"{name} has {len(key)} bytes: anybody who can read the database may guess it, and "
+                f"with it the codes; use {KEY_BYTES} random bytes or more"
             )
     return tuple(keys)
 
@@ -40,21 +44,22 @@ def _as_bytes(name: str, key: Any) -> bytes:
     if not isinstance(key, str | bytes):
         raise ConfigurationError(name, f"has a {type(key).__name__}; a key is str or bytes")
     if not key:
-        raise ConfigurationError(name, "has an empty key, which everybody knows")
+        raise ConfigurationError(name, "has an empty key; use a random one")
     return key.encode() if isinstance(key, str) else key
 
 
 def require_jwt_key(config: Mapping[str, Any]) -> None:
-    """Check the key of Flask-JWT-Extended now, since it only looks when a token is made.
+    """Check the key of Flask-JWT-Extended, which does so itself only when it creates a token.
 
-    :raises ConfigurationError: there is no key for ``JWT_ALGORITHM``.
+    :param config: ``app.config``.
+    :raises ConfigurationError: there is no usable key for ``JWT_ALGORITHM``.
     """
     algorithm = str(config.get("JWT_ALGORITHM", "HS256"))
     if not algorithm.startswith("HS"):
         if not config.get("JWT_PRIVATE_KEY"):
             raise ConfigurationError(
                 "JWT_PRIVATE_KEY",
-                f"is not set, and JWT_ALGORITHM {algorithm} signs with it",
+                f"is not set, but JWT_ALGORITHM {algorithm} needs it to sign tokens",
             )
         return
     name = "JWT_SECRET_KEY" if config.get("JWT_SECRET_KEY") else "SECRET_KEY"
@@ -69,6 +74,6 @@ def require_jwt_key(config: Mapping[str, Any]) -> None:
     wanted = JWT_KEY_BYTES.get(algorithm, KEY_BYTES)
     if length < wanted:
         warn(
-            f"{name} has {length} bytes: who holds one token can search for it; "
+            f"{name} has {length} bytes: anybody who has a token may find it by trying keys; "
             f"use {wanted} random bytes or more for {algorithm} (RFC 7518, section 3.2)"
         )

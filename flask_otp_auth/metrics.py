@@ -16,7 +16,7 @@ from .flow import find_session
 from .option_values import METHODS
 
 _NAME = "otp_auth_metrics"
-# Before its body is read, nobody knows which method a refused request is about.
+# The limits on clients apply before the body is read, so the method is not known.
 _UNKNOWN = "unknown"
 _OUTCOMES = ("accepted", "rejected", "exhausted", "locked", "expired", "used")
 _REFUSALS = ("identifier", "lockout", "tries")
@@ -28,10 +28,10 @@ Receiver = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The metrics of an application. Every metric has the label ``method``.
+    """The metrics; each of them has the label ``method``.
 
     :param codes_sent: codes that the sender accepted, including resends.
-    :param send_failures: codes that it did not accept.
+    :param send_failures: codes that the sender did not accept.
     :param verdicts: checked codes, by ``outcome``.
     :param refusals: requests for a code that a limit or a lock refused, by ``reason``.
     :param lockouts: new locks, by ``reason``.
@@ -50,15 +50,15 @@ _made: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
 
 
 def register(app: Flask, registry: CollectorRegistry | None = None) -> Metrics:
-    """Start to count what happens in an application. This needs the extra ``metrics``.
+    """Count what happens in *app* from now on. Needs the extra ``metrics``.
 
-    Several applications of one process may share a registry.
+    Several applications of one process can share a registry. The time to verify costs an
+    additional query for each correct code.
 
-    :param app: an application on which ``init_app`` was called.
-    :param registry: the registry for the metrics; without it, the default registry of
-        ``prometheus_client``.
-    :returns: the metrics, for tests.
-    :raises RuntimeError: the metrics of *app* have already been registered.
+    :param app: the application; it may be initialised later.
+    :param registry: the registry for the metrics, by default that of ``prometheus_client``.
+    :returns: the metrics, so that tests can read them.
+    :raises RuntimeError: the metrics of *app* have been registered before.
     """
     if _NAME in app.extensions:
         raise RuntimeError("The metrics of this app have been registered before.")
@@ -69,7 +69,7 @@ def register(app: Flask, registry: CollectorRegistry | None = None) -> Metrics:
     receivers = _receivers(metrics)
     for signal, receiver in receivers:
         signal.connect(receiver, app)
-    # Signals hold their receivers weakly.
+    # Signals hold only weak references to their receivers.
     app.extensions[_NAME] = receivers
     return metrics
 
@@ -79,14 +79,14 @@ def _metrics(registry: CollectorRegistry) -> Metrics:
         return Counter(f"otp_auth_{name}", text, ["method", *labels], registry=registry)
 
     metrics = Metrics(
-        codes_sent=counter("codes_sent", "Codes that the sender took."),
-        send_failures=counter("send_failures", "Codes that the sender did not take."),
-        verdicts=counter("verdicts", "Codes that were judged.", "outcome"),
-        refusals=counter("refusals", "Sends that were refused.", "reason"),
-        lockouts=counter("lockouts", "Locks of identifiers that began.", "reason"),
+        codes_sent=counter("codes_sent", "Codes that the sender accepted."),
+        send_failures=counter("send_failures", "Codes that the sender did not accept."),
+        verdicts=counter("verdicts", "Codes that were checked.", "outcome"),
+        refusals=counter("refusals", "Requests for a code that were refused.", "reason"),
+        lockouts=counter("lockouts", "New locks of accounts.", "reason"),
         time_to_verify=Histogram(
             "otp_auth_time_to_verify_seconds",
-            "Seconds from the request for a code to the right code.",
+            "Seconds from the request for a code to the correct code.",
             ["method"],
             buckets=_SECONDS,
             registry=registry,
@@ -97,7 +97,7 @@ def _metrics(registry: CollectorRegistry) -> Metrics:
 
 
 def _begin_at_zero(metrics: Metrics) -> None:
-    """Make every series now: one that begins with its first event hides it from ``rate()``."""
+    """Create every series now; ``rate()`` misses the event with which a series begins."""
     for method in METHODS:
         metrics.codes_sent.labels(method)
         metrics.send_failures.labels(method)
@@ -112,7 +112,7 @@ def _begin_at_zero(metrics: Metrics) -> None:
 
 
 def _receivers(metrics: Metrics) -> list[tuple[NamedSignal, Receiver]]:
-    """Return what each signal does to *metrics*."""
+    """Return each signal that is counted, with the receiver that counts it in *metrics*."""
 
     def sent(_: Flask, *, method: str | None, **__: str | None) -> None:
         metrics.codes_sent.labels(method or _UNKNOWN).inc()

@@ -1,4 +1,4 @@
-"""Reads the value of one option: returns it as Settings holds it, or says what is wrong with it."""
+"""Readers of option values: each returns the value as Settings holds it, or says what is wrong."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SENDS_MAX = 1000
 
 
 class NotAllowedError(ValueError):
-    """The value of one option is not allowed; the text says why."""
+    """The value of an option is not allowed; the message says why."""
 
 
 def integer(low: int, high: int) -> Callable[[Any], int]:
-    """Return a reader of a whole number from *low* to *high*; a bool is none."""
+    """Return a reader of an integer from *low* to *high*; a bool is not accepted."""
 
     def read(value: Any) -> int:
         if type(value) is not int:
@@ -36,7 +36,7 @@ def integer(low: int, high: int) -> Callable[[Any], int]:
 
 
 def seconds(value: Any) -> float:
-    """Read a time above 0 in seconds."""
+    """Read a number of seconds above 0."""
     if type(value) not in (int, float):
         raise NotAllowedError(f"is a {type(value).__name__}")
     if not (value > 0 and value < threading.TIMEOUT_MAX):
@@ -45,14 +45,14 @@ def seconds(value: Any) -> float:
 
 
 def flag(value: Any) -> bool:
-    """Read True or False; nothing else counts as one."""
+    """Read True or False; no other value is accepted, not even 0 or 1."""
     if type(value) is not bool:
         raise NotAllowedError(f"is a {type(value).__name__}")
     return value
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Read a dict; its entries are checked together with other options."""
+    """Read a dict, whose entries are checked later, together with other options."""
     if not isinstance(value, Mapping):
         raise NotAllowedError(f"is a {type(value).__name__}")
     return value
@@ -72,7 +72,7 @@ def collection_name(value: Any) -> str:
 
 
 def url_prefix(value: Any) -> str:
-    """Read a path that begins with a slash; one at its end is dropped."""
+    """Read a path that begins with a slash, or an empty one; a slash at its end is removed."""
     if not isinstance(value, str):
         raise NotAllowedError(f"is a {type(value).__name__}")
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
@@ -81,7 +81,7 @@ def url_prefix(value: Any) -> str:
 
 
 def site_path(value: Any) -> str:
-    """Read a path that a browser may be led to, which stays on the same site."""
+    """Read a path that a browser may be redirected to, which must stay on the same site."""
     if not isinstance(value, str):
         raise NotAllowedError(f"is a {type(value).__name__}")
     if not is_site_path(value):
@@ -90,7 +90,7 @@ def site_path(value: Any) -> str:
 
 
 def methods(value: Any) -> tuple[Method, ...]:
-    """Read which methods are offered; a plain str is a slip, not a list of letters."""
+    """Read a list of methods; a single str is not accepted."""
     if not isinstance(value, list | tuple | set | frozenset):
         raise NotAllowedError(f"is a {type(value).__name__}")
     if not value or not all(item in METHODS for item in value):
@@ -99,7 +99,7 @@ def methods(value: Any) -> tuple[Method, ...]:
 
 
 def key_material(value: Any) -> tuple[bytes, ...] | None:
-    """Read keys, newest first, as bytes."""
+    """Read one key, or a list of keys with the newest first, and return them as bytes."""
     if value is None:
         return None
     values = value if isinstance(value, list | tuple) else [value]
@@ -118,12 +118,12 @@ def _key_bytes(value: Any) -> bytes:
 
 
 def or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a reader that also takes ``None``."""
+    """Return a reader that also accepts ``None``."""
     return lambda value: None if value is None else read(value)
 
 
 def limits(value: Any) -> tuple[RateLimitItem, ...]:
-    """Read rules in the notation of Flask-Limiter, the shortest window first."""
+    """Read rules in the notation of Flask-Limiter; the one with the shortest window comes first."""
     if value is None:
         return ()
     if not isinstance(value, str):
@@ -138,18 +138,18 @@ def limits(value: Any) -> tuple[RateLimitItem, ...]:
 
 
 def account_limits(value: Any) -> tuple[RateLimitItem, ...]:
-    """Read rules whose sends are kept in the document of an account, which has to stay small."""
+    """Read rules for accounts, whose documents hold the time of each send and must stay small."""
     rules = limits(value)
     for rule in rules:
         if rule.amount > _SENDS_MAX:
             raise NotAllowedError(
-                f"is {value!r}, and an account keeps the times of {_SENDS_MAX} sends at most"
+                f"is {value!r}, but an account keeps the times of at most {_SENDS_MAX} sends"
             )
     return rules
 
 
 def region(value: Any) -> str | None:
-    """Read a country code that the phonenumbers package knows, in upper case."""
+    """Read a country code that the phonenumbers package knows, and return it in upper case."""
     if value is None:
         return None
     if not isinstance(value, str):

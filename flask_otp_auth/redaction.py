@@ -1,4 +1,4 @@
-"""What may reach a log: no code, token, full session id or full identifier."""
+"""Redacting what is logged: no code, token, full session id or full identifier may be in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from .identifiers import mask
 
-# Each bounded or without overlapping repeats, so that no text takes more than linear time.
+# Repeats are bounded or do not overlap, so that no text takes more than linear time.
 _DIGITS = re.compile(r"[0-9](?:(?:[ ()+\-]|%2[089BD])?[0-9])*", re.IGNORECASE)
 _SEPARATORS = re.compile(r"%2[089BD]|[^0-9]", re.IGNORECASE)
 _SESSION_ID = re.compile(r"([0-9a-f]{8})[0-9a-f]{24}", re.IGNORECASE)
@@ -28,7 +28,7 @@ _WHILE = "The error below was raised while the one above was being handled:"
 
 
 def short(session_id: str) -> str:
-    """Return enough of a session id to find it by, and too little to use it."""
+    """Return the beginning of an id: enough to find it in a log, too little to use it."""
     return f"{session_id[:8]}..."
 
 
@@ -36,12 +36,13 @@ ANY_CODE = "any"
 
 
 def redact(text: str, code: str | None = None, identifier: str | None = None) -> str:
-    """Take out of *text* what looks like, or is, a secret of a sign-in.
+    """Return *text* without anything that is, or looks like, a secret of a sign-in.
 
-    Of a very long text only the beginning is looked at, and returned.
+    Only the beginning of a very long text is examined and returned.
 
-    :param code: the code that is known to be around; ``ANY_CODE`` for all that could be one.
-    :param identifier: the normalised identifier that is known to be around, as it is or in a URL.
+    :param code: the code that *text* may contain, or ``ANY_CODE`` for every number that could be
+        one.
+    :param identifier: the normalised identifier that *text* may contain, also percent-encoded.
     """
     cut = len(text) - _LONGEST
     if cut > 0:
@@ -60,15 +61,15 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
         return found[0] if len(digits) < _SHORTEST_PHONE else f"*****{digits[-2:]}"
 
     text = _DIGITS.sub(number, text)
-    if cut > 0:  # the end may hold half a secret, which no pattern knows
+    if cut > 0:  # the text may end with half a secret, which no pattern matches
         text = f"{text[:-_LONGEST_SECRET]}... [and over {cut} characters more]"
     return text
 
 
 def describe(error: BaseException, code: str | None = None, identifier: str | None = None) -> str:
-    """Return the whole traceback of a host function's error, with its messages redacted.
+    """Return the traceback of an error, with its messages redacted as by :func:`redact`.
 
-    It has the frames of the error, of its causes, and of the members of a group.
+    It includes the causes of the error and the members of an exception group.
     """
     described = traceback.TracebackException.from_exception(error, capture_locals=False)
     return "\n".join(_chain(described, code, identifier, _GROUP_LEVELS))
@@ -80,7 +81,7 @@ def _chain(
     identifier: str | None,
     levels: int,
 ) -> Iterator[str]:
-    """Give the lines of an error and of what it came from, the first cause first."""
+    """Yield the lines of an error and of the errors that led to it, the first of them first."""
     links = [(described, "")]
     while len(links) < _LONGEST_CHAIN:
         last = links[-1][0]

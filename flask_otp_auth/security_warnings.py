@@ -1,4 +1,4 @@
-"""SecurityWarnings, which point at the line of the host that they are about."""
+"""Issuing SecurityWarnings, which point at the line of the application that caused them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def warn(message: str) -> None:
-    """Give a SecurityWarning that points at the host's line."""
+    """Issue a SecurityWarning that points at the first line outside of this package."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
@@ -26,6 +26,6 @@ def warn(message: str) -> None:
 
 
 def warn_in_production(app: Flask, message: str) -> None:
-    """Give a SecurityWarning, unless the app is being tested or debugged."""
+    """Issue a SecurityWarning, unless *app* is in testing or debug mode."""
     if not (app.testing or app.debug):
         warn(message)

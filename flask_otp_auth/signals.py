@@ -1,12 +1,12 @@
-"""The signals of the extension; the sender of each one is the application.
+"""Signals that an application can connect to; it is also their sender.
 
-Every signal passes ``method``, the masked ``identifier``, ``session_id`` and ``reason``, any of
-which may be ``None``. It never passes a code. Some signals have more arguments, and others may be
-added, so end the parameters of a receiver with ``**extra``. If a receiver raises an exception, the
-exception is logged and does not change the answer.
+Each receiver gets ``method``, ``identifier`` (masked), ``session_id`` and ``reason``, any of which
+may be ``None``, and never a code. Some signals pass more arguments, and later versions may add
+others, so a receiver should also accept ``**extra``. An exception in a receiver is logged and does
+not change the answer.
 
-For error trackers, ``send_failed`` and ``sign_in_failed`` also pass ``error``, the exception of
-your handler or ``None``. Its message and its frames are not redacted.
+``send_failed`` and ``sign_in_failed`` also pass ``error``, the exception of the handler or
+``None``, for an error tracker. Its message and traceback are not redacted.
 """
 
 from __future__ import annotations
@@ -23,29 +23,31 @@ from .types import Session
 _log = logging.getLogger("flask_otp_auth")
 _signals = Namespace()
 
-#: A session has been stored, and its code is about to be sent.
+#: A session was stored, and its code is about to be sent.
 session_initiated = _signals.signal("session-initiated")
-#: The sender accepted a code. This signal is also sent for resends.
+#: The sender accepted a code, the first one of a session or that of a resend.
 code_sent = _signals.signal("code-sent")
-#: The sender did not accept a code. ``reason`` says whether it raised an exception or returned a
-#: false value.
+#: The sender did not accept a code. ``reason`` is ``"raised"`` if it raised an exception, and
+#: ``"not sent"`` if it returned a false value.
 send_failed = _signals.signal("send-failed")
-#: A session was verified with its correct code.
+#: A correct code was verified, which ended its session.
 code_verified = _signals.signal("code-verified")
 #: A handler failed after a correct code, so nobody was signed in.
 sign_in_failed = _signals.signal("sign-in-failed")
-#: A code was wrong, or its session does not accept codes any more. ``reason`` says which.
+#: A wrong code used an attempt (``reason`` is ``"rejected"``, or ``"exhausted"`` for the last one),
+#: or a code came for a session that had already ended (``"locked"``, ``"expired"`` or ``"used"``).
 code_rejected = _signals.signal("code-rejected")
 #: The last attempt of a session was wrong.
 session_locked = _signals.signal("session-locked")
-#: An account has to wait for new codes (``reason="waiting"``), or needs an unlock (``"disabled"``).
-#: ``bound`` is the number of failures that caused it.
+#: An account gets no new codes for a while (``reason`` is ``"waiting"``), or until it is unlocked
+#: (``"disabled"``). ``bound`` says after how many failures.
 identifier_locked = _signals.signal("identifier-locked")
-#: The failures of an account were cleared by an unlock.
+#: The failures and send counts of an account were cleared by an unlock.
 identifier_unlocked = _signals.signal("identifier-unlocked")
-#: A code was refused. ``reason`` is ``"client"`` or ``"identifier"`` for a limit on codes,
-#: ``"lockout"`` after too many failures, and ``"tries"`` while open sessions have reserved all
-#: remaining attempts. ``bound`` is the limit that was reached, such as ``"5 per 15 minute"``.
+#: A request for a code was refused. ``reason`` is ``"client"`` or ``"identifier"`` if a limit was
+#: reached, ``"lockout"`` after too many failures, and ``"tries"`` if open sessions have reserved
+#: all remaining attempts. For ``"identifier"``, ``bound`` is the limit, such as
+#: ``"5 per 15 minute"``.
 rate_limited = _signals.signal("rate-limited")
 #: A device that has signed in to the account before asked for a code.
 trusted_device_used = _signals.signal("trusted-device-used")
@@ -59,7 +61,7 @@ def notify_of(
     bound: str | None = None,
     error: Exception | None = None,
 ) -> None:
-    """Send a signal about a session."""
+    """Send *signal* with the method, the identifier and the id of *session*."""
     notify(
         signal,
         method=session.method,
@@ -81,7 +83,11 @@ def notify(
     bound: str | None = None,
     error: Exception | None = None,
 ) -> None:
-    """Send a signal of the current app, with the identifier masked."""
+    """Send *signal* from the current application, with the identifier masked.
+
+    :param bound: passed on only if there is one.
+    :param error: passed on only by ``send_failed`` and ``sign_in_failed``.
+    """
     if not signal.receivers or signal.is_muted:
         return
     app = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -91,12 +97,12 @@ def notify(
         extra["bound"] = bound
     if signal in (send_failed, sign_in_failed):
         extra["error"] = error
-    # One by one, since signal.send() would let a failing receiver keep the signal from the rest.
+    # One by one, since with signal.send() a receiver that fails would prevent the others' calls.
     for receiver in signal.receivers_for(app):
         try:
             receiver(app, method=method, identifier=masked, session_id=session_id, **extra)
         except Exception as fault:
-            # The error that it was given may hold the code, and so may what it says of it.
+            # The receiver got an error that may contain the code, so its own may contain it too.
             known = None if error is None else ANY_CODE
             name = signal.name.replace("-", "_")
             _log.error("a receiver of %s failed: %s", name, describe(fault, known))

@@ -1,4 +1,4 @@
-"""AppState: what one application has of the extension; nothing passes through it."""
+"""AppState: everything that the extension keeps for one application."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ from .store.sessions import SessionStore
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """What one application has of the extension: ``app.extensions["otp_auth"]``.
+    """Everything that the extension keeps for one application: ``app.extensions["otp_auth"]``.
 
-    :param handlers: the host's functions.
-    :param mongo: the PyMongo that all of it is stored through.
-    :param indexes: of the collections, made at the first use.
-    :param background: runs a sender after the answer, or ``None`` to send before it.
-    :param close: closes the connections of *mongo* if we opened them, else ``None``.
-    :param devices: the tokens of trusted devices, or ``None`` if there are none.
+    :param settings: the validated options.
+    :param handlers: the functions that the application registered.
+    :param mongo: the PyMongo that connects to the database.
+    :param database: the database that the URI of *mongo* names.
+    :param sessions: stores the sessions.
+    :param accounts: stores the accounts.
+    :param families: stores the logins whose tokens can be refreshed or were revoked.
+    :param indexes: creates the indexes of all collections on first use.
+    :param digester: computes the digests of codes.
+    :param background: sends codes after the answer, or ``None`` if they are sent before it.
+    :param devices: issues and reads the tokens of trusted devices, or ``None`` without these.
+    :param close: closes the connections of *mongo* if ``init_app`` opened them, else ``None``.
     """
 
     settings: Settings
@@ -56,7 +62,7 @@ def build_state(
     *,
     close: Callable[[], object] | None,
 ) -> AppState:
-    """Return the state of one application; no database is touched."""
+    """Return the state of one application, without using the database."""
     sessions = SessionStore(database, settings.collection, keep=settings.keep_sessions)
     accounts = _account_store(settings, database)
 
@@ -93,7 +99,7 @@ def build_state(
 
 
 def without_send_limits(state: AppState) -> AppState:
-    """Return the state of an app that sends to anybody at any time; for its tests."""
+    """Return a copy of *state* without limits on sends, for the tests of an application."""
     settings = replace(state.settings, client_limits=(), identifier_limits=())
     return replace(state, settings=settings, accounts=_account_store(settings, state.database))
 
@@ -102,14 +108,14 @@ def _account_store(settings: Settings, database: Database[Document]) -> AccountS
     return AccountStore(
         database,
         f"{settings.collection}.accounts",
-        # The oldest, so that a new key in front forgets no lock and no send.
+        # The oldest key, so that adding a new one does not lose any lock or count.
         key=derive_key(settings.secret_keys[-1], "flask-otp-auth accounts"),
         rules=account_rules(settings),
     )
 
 
 def account_rules(settings: Settings) -> AccountRules:
-    """Return what the options allow an account."""
+    """Return the rules for accounts that follow from the options."""
     return AccountRules(
         sends=[
             (rule.amount, timedelta(seconds=rule.get_expiry()))

@@ -14,7 +14,6 @@ from .types import Method
 
 _log = logging.getLogger("flask_otp_auth")
 
-
 # Codes that an attacker tries first.
 _TRIVIAL = {"0123456789"[start : start + length] for length in range(4, 9) for start in range(7)}
 LONG_LIFE = timedelta(days=366)
@@ -22,7 +21,7 @@ LONG_LIFE = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class FixedCode:
-    """One entry: the code that always comes, and the UTC time from which the entry is dead."""
+    """An entry of the option: the code, and the UTC time from which it does not work any more."""
 
     code: str = field(repr=False)
     until: datetime
@@ -31,9 +30,11 @@ class FixedCode:
 def read(value: Mapping[Any, Any], code_length: int, region: str | None) -> Mapping[str, FixedCode]:
     """Return the entries by normalised identifier.
 
-    :param value: ``{identifier: {"code": digits, "until": date}}``; a date counts to its end, in
-        UTC, and may be written in ISO 8601.
-    :raises ValueError: an entry is not of this form; the text does not hold its code.
+    :param value: ``{identifier: {"code": digits, "until": date}}``. The date can be an ISO 8601
+        string. It includes the whole day in UTC, unless it has a time.
+    :param code_length: the number of digits of each code.
+    :param region: see :func:`.identifiers.normalise`.
+    :raises ValueError: an entry does not have this form; the message does not contain its code.
     """
     entries: dict[str, FixedCode] = {}
     for identifier, entry in value.items():
@@ -41,7 +42,7 @@ def read(value: Mapping[Any, Any], code_length: int, region: str | None) -> Mapp
             method: Method = "email" if "@" in identifier else "sms"
             normalised = identifiers.normalise(identifier, method, region)
         except (InvalidIdentifier, TypeError):
-            raise ValueError("has a key that is no phone number or email address") from None
+            raise ValueError("has a key that is not a phone number or email address") from None
         name = identifiers.mask(normalised)
         if not isinstance(entry, Mapping) or set(entry) != {"code", "until"}:
             raise ValueError(f"has an entry for {name} without exactly 'code' and 'until'")
@@ -49,7 +50,7 @@ def read(value: Mapping[Any, Any], code_length: int, region: str | None) -> Mapp
         if not (
             isinstance(code, str) and len(code) == code_length and code.isascii() and code.isdigit()
         ):
-            raise ValueError(f"has a code for {name} that is no str of {code_length} digits")
+            raise ValueError(f"has a code for {name} that is not a str of {code_length} digits")
         if normalised in entries:
             raise ValueError(f"has {name} twice, in two spellings")
         entries[normalised] = FixedCode(code, _until(entry["until"], name))
@@ -61,22 +62,22 @@ def _until(value: Any, name: str) -> datetime:
         try:
             value = date.fromisoformat(value) if len(value) <= 10 else datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"has an 'until' for {name} that is no ISO 8601 date") from None
+            raise ValueError(f"has an 'until' for {name} that is not an ISO 8601 date") from None
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
         return datetime.combine(value, time(), UTC) + timedelta(days=1)
-    raise ValueError(f"has an 'until' for {name} that is no date")
+    raise ValueError(f"has an 'until' for {name} that is not a date")
 
 
 def fixed_code(entries: Mapping[str, FixedCode], identifier: str, now: datetime) -> str | None:
-    """Return the code of a test identifier while its entry lives, else ``None``."""
+    """Return the fixed code of an identifier, or ``None`` if it has none, or no longer."""
     entry = entries.get(identifier)
     return None if entry is None or now >= entry.until else entry.code
 
 
 def is_trivial(code: str) -> bool:
-    """Return whether a code is one digit over and over, or digits in a row up or down."""
+    """Return whether a code repeats one digit, or counts up or down."""
     return len(set(code)) == 1 or code in _TRIVIAL or code[::-1] in _TRIVIAL
 
 
@@ -90,7 +91,7 @@ def announce(entries: Mapping[str, FixedCode], now: datetime) -> None:
             )
         if entry.until > now + LONG_LIFE:
             _log.warning(
-                "test identifier %s lives for more than a year", identifiers.mask(identifier)
+                "test identifier %s is valid for more than a year", identifiers.mask(identifier)
             )
         _log.warning(
             "test identifier %s %s with a fixed code until %s",

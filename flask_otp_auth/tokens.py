@@ -1,4 +1,4 @@
-"""The tokens of a login, as Flask-JWT-Extended makes them: the first, and those of a refresh."""
+"""The JWTs of a login, created by Flask-JWT-Extended: the first ones, and those of a refresh."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from flask_jwt_extended.default_callbacks import default_user_identity_callback
 from .types import AuthResult, Method
 
 Claims = Mapping[str, Any]
-#: The claim of access and refresh tokens that names the login they belong to.
+#: The claim of access and refresh tokens that identifies the login they belong to.
 FAMILY_CLAIM = "otp_family"
 
-# RFC 8176, section 2: a one-time password; for a code by SMS also "sms".
+# RFC 8176, section 2: "otp" is a one-time password, and "sms" a confirmation by SMS.
 _AMR: dict[Method, list[str]] = {"sms": ["otp", "sms"], "email": ["otp"]}
 _IDS = (str, int, UUID, ObjectId)
 _EXTENSION = "flask-jwt-extended"
@@ -34,12 +34,12 @@ _EXTENSION = "flask-jwt-extended"
 
 @dataclass(frozen=True, slots=True)
 class FamilyTokens:
-    """What the tokens of a login that can be refreshed say of it.
+    """What the tokens of a login need to know of it, if they can be refreshed.
 
     :param family_id: the value of the claim ``otp_family``.
     :param token_id: the ``jti`` of the refresh token.
-    :param lifetime: seconds from the login after which no token of it is good.
-    :param idle: seconds for which the refresh token is good.
+    :param lifetime: seconds from the login until all of its tokens have expired.
+    :param idle: seconds until the refresh token expires.
     """
 
     family_id: str
@@ -49,13 +49,13 @@ class FamilyTokens:
 
 
 def ensure_manager(app: Flask) -> None:
-    """Give *app* a JWTManager if it has none."""
+    """Create a JWTManager for *app* if it has none."""
     if _EXTENSION not in app.extensions:
         JWTManager(app)
 
 
 def manager_of(app: Flask) -> JWTManager:
-    """Return the JWTManager of *app*: the one that was made last, which is the one in use."""
+    """Return the JWTManager of *app*; if several were created, the last one is in use."""
     return cast(JWTManager, app.extensions[_EXTENSION])
 
 
@@ -67,24 +67,28 @@ def manager() -> JWTManager:
 def issue(
     user: Any, method: Method, now: datetime, family: FamilyTokens | None = None
 ) -> AuthResult:
-    """Make a fresh access token for *user*, and a refresh token if the login has a family.
+    """Create a fresh access token for *user*, and a refresh token if there is a *family*.
 
-    The subject is the user's id as a string, or what the host's ``user_identity_loader`` gives.
-    The claims say how and when the user was authenticated: ``amr`` (RFC 8176) and ``auth_time``
-    (OpenID Connect Core, section 2, in seconds since 1970).
+    The subject is the user's id as a string, or what the ``user_identity_loader`` of the
+    application returns. Two claims say how and when the user was authenticated: ``amr`` (RFC 8176)
+    and ``auth_time`` (OpenID Connect Core, section 2, in seconds since 1970).
 
-    :raises TypeError: what the user has, or the loader gives, is no id.
+    :param user: what the ``get_user_handler`` returned.
+    :param method: how the code was sent.
+    :param now: UTC time of the login.
+    :param family: ``None`` for a login that cannot be refreshed.
+    :raises TypeError: the user has no usable id, or the loader returned none.
     """
     load_identity = manager()._user_identity_callback
     if load_identity is default_user_identity_callback:
         identity = subject = user_id(user)
     else:
-        # The host's loader is called again inside, and must see the user itself.
+        # Flask-JWT-Extended calls the loader again, so it has to get the user itself.
         identity, subject = user, _text(load_identity(user), "the user_identity_loader returned")
     claims = {
         "amr": _AMR[method],
         "auth_time": int(now.timestamp()),
-        # Here it also wins over an additional_claims_loader, and is text, which PyJWT asks for.
+        # Set here, it also overrides an additional_claims_loader; PyJWT requires a string.
         current_app.config["JWT_IDENTITY_CLAIM"]: subject,
     }
     if family is None:
@@ -94,11 +98,13 @@ def issue(
 
 
 def renew(claims: Claims, family: FamilyTokens, now: datetime) -> AuthResult:
-    """Make the tokens that follow after a refresh token, for the same user and login.
+    """Create the tokens that replace a refresh token, for the same user and login.
 
-    The access token is not fresh, and says as before how and when the user was authenticated.
+    The access token is not fresh. It repeats how and when the user was authenticated.
 
-    :param claims: of the refresh token, whose signature has been checked.
+    :param claims: those of the refresh token, whose signature has been verified.
+    :param family: has the id of the new refresh token.
+    :param now: UTC time of the request.
     """
     identity_claim = current_app.config["JWT_IDENTITY_CLAIM"]
     kept = {name: claims[name] for name in ("amr", "auth_time", identity_claim) if name in claims}
@@ -107,7 +113,7 @@ def renew(claims: Claims, family: FamilyTokens, now: datetime) -> AuthResult:
 
 
 def _identity(subject: str) -> Any:
-    """Return what the host's loaders get: the user where they can be had, else the subject."""
+    """Return what the application's loaders get: the user if one can be loaded, or the subject."""
     own_identity = manager()._user_identity_callback is not default_user_identity_callback
     if own_identity and manager()._user_lookup_callback is not None:
         return get_current_user()
@@ -144,17 +150,18 @@ def _with_refresh(
 
 
 def _earliest(now: datetime, of_host: Any, *ours: timedelta) -> timedelta:
-    """Return the shortest time, and never 0, which Flask-JWT-Extended takes for no end at all."""
-    # False is the host's word for tokens that never expire; the rest can be added to a time.
+    """Return the shortest time, but never 0, with which a token would not expire at all."""
+    # False stands for tokens that never expire; anything else can be added to a datetime.
     times = ours if of_host is False else (*ours, now + of_host - now)
     return max(min(times), timedelta(seconds=1))
 
 
 def user_id(user: Any) -> str:
-    """Return ``id`` or ``_id`` of a mapping or an object, as a string.
+    """Return the ``id`` or ``_id`` of a user as a string.
 
-    :raises TypeError: there is neither, or the first of them is not a filled str, an int, a UUID
-        or an ObjectId.
+    :param user: a mapping or an object.
+    :raises TypeError: the user has neither, or the first that is not ``None`` is not a non-empty
+        str, an int, a UUID or an ObjectId.
     """
     for name in ("id", "_id"):
         found = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
@@ -167,7 +174,7 @@ def user_id(user: Any) -> str:
 
 
 def _text(identity: Any, source: str) -> str:
-    # Not all that str() takes: False, a bound method or NaN would be the same user for everybody.
+    # Not everything that str() accepts: False, a method or NaN would be one user for everybody.
     if isinstance(identity, _IDS) and not isinstance(identity, bool | Enum) and str(identity):
         return str(identity)
     what = "an empty str" if identity == "" else f"a {type(identity).__name__}"
@@ -178,16 +185,16 @@ def _text(identity: Any, source: str) -> str:
 
 
 def uses_cookies() -> bool:
-    """Whether the host's ``JWT_TOKEN_LOCATION`` has ``cookies``."""
+    """Return whether ``JWT_TOKEN_LOCATION`` of the current application includes ``cookies``."""
     return has_cookies(current_app.config)
 
 
 def has_cookies(config: Mapping[str, Any]) -> bool:
-    """Whether ``JWT_TOKEN_LOCATION`` in *config* has ``cookies``."""
+    """Return whether ``JWT_TOKEN_LOCATION`` in *config* includes ``cookies``."""
     location = config.get("JWT_TOKEN_LOCATION") or ()
     return "cookies" in ([location] if isinstance(location, str) else location)
 
 
 def only_cookies() -> bool:
-    """Whether the host's ``JWT_TOKEN_LOCATION`` has ``cookies`` and nothing else."""
+    """Return whether ``JWT_TOKEN_LOCATION`` of the current application is ``cookies`` only."""
     return set(config.token_location) == {"cookies"}

@@ -1,4 +1,4 @@
-"""The typed values that go in and out of the extension."""
+"""The types of the arguments and results of handlers and of the Python API."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ VerifySuccessHandler = Callable[[Any, str, Method, Payload | None], Any]
 
 @dataclass(frozen=True, slots=True)
 class InitiateResult:
-    """A session whose code was passed to the sender.
+    """A session for which a code has been sent, or is being sent in the background.
 
     :param session_id: 32 lower-case hexadecimal digits.
-    :param expires_at: the UTC time, in whole milliseconds, at which the code expires.
-    :param ttl: seconds from now to ``expires_at``.
+    :param expires_at: when the codes of the session expire, as an aware datetime in UTC.
+    :param ttl: whole seconds until ``expires_at``.
     """
 
     session_id: str
@@ -36,15 +36,18 @@ class InitiateResult:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """The outcome of a typed code.
+    """The outcome of checking a code. Only ``"success"`` has tokens and a user.
 
-    :param status: the outcome; ``token`` and ``user`` are set only for ``"success"``.
-    :param token: the access token; ``None`` if a ``verify_success_handler`` returned none.
-    :param refresh_token: the refresh token, only with ``OTP_AUTH_REFRESH_TOKEN``.
-    :param device_token: the token of the device, only with ``OTP_AUTH_TRUSTED_DEVICES``.
-    :param user: the user that the ``verify_success_handler`` returned, otherwise ``{"id": ...}``.
-    :param remaining_attempts: the attempts left, for ``"invalid_code"`` and ``"locked"``.
+    :param status: ``"success"``, ``"invalid_code"``, ``"locked"``, ``"expired"`` or
+        ``"not_found"``.
     :param message: the text for the person who typed the code; ``None`` for ``"success"``.
+    :param token: the access token; ``None`` if the ``verify_success_handler`` returned none.
+    :param refresh_token: the refresh token, with ``OTP_AUTH_REFRESH_TOKEN`` and without a
+        ``verify_success_handler``.
+    :param user: the ``user`` that the ``verify_success_handler`` returned, else ``{"id": ...}``.
+    :param remaining_attempts: the attempts left, for ``"invalid_code"`` and ``"locked"`` only.
+    :param device_token: the token that makes this device a trusted one, with
+        ``OTP_AUTH_TRUSTED_DEVICES``.
     """
 
     status: VerifyStatus
@@ -65,17 +68,17 @@ class Session:
 
     :param session_id: 32 lower-case hexadecimal digits.
     :param identifier: the normalised phone number or email address.
-    :param method: how the code was sent.
+    :param method: ``"sms"`` or ``"email"``.
     :param status: ``"pending"``, ``"verified"``, ``"locked"`` or ``"expired"``.
-    :param attempts: wrong codes so far.
-    :param max_attempts: the number of wrong codes that locks the session.
-    :param created_at: the UTC time at which the session was started.
-    :param expires_at: the UTC time at which its codes expire; they are valid strictly before it.
-    :param verified_at: the UTC time of the correct code, or ``None``.
+    :param attempts: the number of wrong codes so far.
+    :param max_attempts: the number of wrong codes at which the session is locked.
+    :param created_at: when the session was started, in UTC.
+    :param expires_at: when its codes expire, in UTC; they are valid strictly before this time.
+    :param verified_at: when the correct code came, in UTC, or ``None``.
     :param payload: the payload that the client sent, or ``None``.
-    :param resends: how many codes were sent after the first.
-    :param account: the key of the account document in which its codes and failures are counted.
-    :param locale: the language of its messages, a BCP 47 tag, or ``None``.
+    :param resends: the number of codes that were requested after the first.
+    :param account: the id of the account document in which its sends and failures are counted.
+    :param locale: the language of its messages as a BCP 47 tag, or ``None``.
     """
 
     session_id: str
@@ -98,7 +101,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class AuthResult:
-    """What signing in gives: from the host's ``verify_success_handler``, or our default."""
+    """The user and the tokens of a sign-in, from a ``verify_success_handler`` or our default."""
 
     user: Any
     token: str | None
