@@ -12,6 +12,7 @@ from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_qualified_name, get_remote_address
 from flask_pymongo import PyMongo
+from limits.storage.mongodb import MongoDBStorage
 from pymongo import MongoClient
 
 from flask_otp_auth import FlaskOtpAuth
@@ -84,9 +85,11 @@ def limiter_in(app: Flask) -> Limiter:
 def close_stores(app: Flask) -> None:
     """Close the clients that the storages of the limits library have opened for themselves."""
     for limiter in app.extensions.get("limiter", ()):
-        client = getattr(limiter._storage, "_storage", None)
-        if isinstance(client, MongoClient):
-            client.close()
+        storage = limiter._storage
+        if isinstance(storage, MongoDBStorage):
+            # One without a client would open one in its destructor, whenever that runs.
+            storage._storage = storage._storage or MongoClient(connect=False)
+            storage._storage.close()
 
 
 def ask(world: World, n: int = 0) -> Any:
