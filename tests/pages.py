@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import with_database
+from demos import codes_in
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -39,8 +39,7 @@ class Running:
     database: Database[dict[str, Any]]
 
     def codes(self, identifier: str) -> list[str]:
-        pattern = rf"Code: (\d+) .*\n.*for {re.escape(identifier)} by"
-        return re.findall(pattern, self.log.read_text())
+        return codes_in(self.log, identifier)
 
     def code(self, identifier: str) -> str:
         """Return the code that was printed last for *identifier*."""

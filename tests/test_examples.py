@@ -12,19 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from demos import DEMO, Demo, copy_demo, demo, demo_environment, mongods_on
 from pymongo import MongoClient
-from servers import (
-    DEMO,
-    PATIENCE,
-    ROOT,
-    Demo,
-    Site,
-    copy_demo,
-    demo,
-    demo_environment,
-    process,
-    wait_until,
-)
+from servers import PATIENCE, ROOT, Site, process, wait_until
 
 from flask_otp_auth.testing.mongod import free_port
 
@@ -32,17 +22,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 
 
 def servers_of(instance: Path) -> list[int]:
-    """Return the processes that run a mongod on the data of the demo."""
-    wanted = f"--dbpath={instance / 'mongodb'}".encode()
-    found = []
-    for running in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (running / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it has just ended
-        if wanted in command:
-            found.append(int(running.name))
-    return found
+    return mongods_on(instance / "mongodb")
 
 
 def sign_in(running: Demo, identifier: str, method: str) -> dict[str, str]:

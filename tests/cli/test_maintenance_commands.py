@@ -12,8 +12,8 @@ import pytest
 import time_machine
 from click.testing import Result
 from conftest import NOW, MakeWorld, World
+from demos import copy_demo, demo_environment
 from listeners import Heard
-from servers import copy_demo, demo_environment
 
 from flask_otp_auth.openapi import describe
 

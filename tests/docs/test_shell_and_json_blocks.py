@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
+from demos import Demo, demo
 from documentation import PAGES, ROOT, Block, all_blocks, blocks
-from servers import Demo, Site, demo
+from servers import Site
 
 from flask_otp_auth.http import schemas
 from flask_otp_auth.openapi import SHIPPED
