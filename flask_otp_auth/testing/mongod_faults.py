@@ -29,15 +29,16 @@ class MongodError(RuntimeError):
 def explain(returncode: int, report: str, dbpath: Path) -> str:
     """Say why mongod ended, from what it wrote, and what to do."""
     if missing := re.search(r"loading shared libraries: (?:\S*/)?([\w.+-]+)", report):
-        package = _DEBIAN_PACKAGES.get(missing[1], "that brings it")
-        return (
-            f"mongod needs the system library {missing[1]}, which is missing. On Debian and Ubuntu "
-            f"the package is {package}:\n  apt-get install libcurl4 libssl3\n{WAY_OUT}"
-        )
+        library = missing[1]
+        how = "Install the package of your system that brings it."
+        if package := _DEBIAN_PACKAGES.get(library):
+            packages = " ".join(dict.fromkeys([package, "libcurl4", "libssl3"]))
+            how = f"On Debian and Ubuntu:\n  apt-get install {packages}"
+        return f"mongod needs the system library {library}, which is missing. {how}\n{WAY_OUT}"
     if "DBPathInUse" in report:
         return (
-            f"The demo already runs: another mongod serves {dbpath}. "
-            "Stop that one first, or set MONGO_URI."
+            f"Another mongod already serves {dbpath}. Stop that one first, or set MONGO_URI to "
+            "the server that you want to use."
         )
     reason = f"exit status {returncode}"
     if returncode < 0:

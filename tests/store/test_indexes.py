@@ -23,6 +23,7 @@ from flask_otp_auth.exceptions import ConfigurationError, ServiceUnavailable
 from flask_otp_auth.store.indexes import Indexes
 from flask_otp_auth.store.sessions import SessionStore
 from flask_otp_auth.testing.mongod import LocalMongod, find_mongod
+from flask_otp_auth.testing.mongod_binary import runnable
 
 ASK = {"identifier": PHONE, "method": "sms"}
 OURS = {
@@ -304,7 +305,7 @@ def locked_down(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMongo
     """A server with a user that may read and write, and no more."""
     folder = tmp_path_factory.mktemp("locked_down")
     with LocalMongod(folder) as mongod:
-        binary = mongod._runnable(find_mongod())
+        binary = runnable(find_mongod(), lambda: folder)
         with MongoClient[dict[str, Any]](mongod.uri("otp")) as client:
             client.otp.command("createUser", "app", pwd="app", roles=["readWrite"])
     # LocalMongod knows no passwords, by which it would see that a server with --auth is up.
