@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +18,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_pymongo import PyMongo
 from hypothesis import settings
+from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.monitoring import CommandListener
 
 from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.testing.mongod import LocalMongod
 from flask_otp_auth.testing.pytest_plugin import with_database as with_database
 
 # A slow machine is no fault of the code, and a CI run must not depend on luck.
@@ -29,8 +36,30 @@ UNGUARDED = dict.fromkeys(
 )
 # After the clock of any server, whose TTL index would clean up under a test otherwise.
 NOW = datetime(2050, 1, 2, 12, 30, 0, tzinfo=UTC)
+RAM_DISK = Path("/dev/shm")
+ROOM_FOR_MONGOD = 2 * 1024**3  # bytes; the databases of tests are gone some minutes after them
 # The documents of accounts with wrong codes in a row.
 FAILED = {"failures": {"$gt": 0}}
+
+
+def folder_in_memory() -> tempfile.TemporaryDirectory[str] | None:
+    """Return a folder on the RAM disk of the system, or ``None`` where that has too little room."""
+    if RAM_DISK.is_dir() and shutil.disk_usage(RAM_DISK).free > ROOM_FOR_MONGOD:
+        return tempfile.TemporaryDirectory(prefix="otp-tests-", dir=RAM_DISK)
+    return None
+
+
+@pytest.fixture(scope="session")
+def _otp_mongo_server() -> Iterator[str]:
+    """In place of the server of the testing kit: most tests would wait for a disk otherwise."""
+    if given := os.environ.get("MONGO_URI"):
+        yield given
+    elif (folder := folder_in_memory()) is not None:
+        with folder as path, LocalMongod(Path(path)) as mongod:
+            yield mongod.uri("")
+    else:
+        with LocalMongod() as mongod:
+            yield mongod.uri("")
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +72,15 @@ def mongo_server(_otp_mongo_server: str) -> str:
 def mongo_uri(otp_mongo_uri: str) -> str:
     """A database of its own for one test, dropped afterwards."""
     return otp_mongo_uri
+
+
+@pytest.fixture(scope="module")
+def mongo_uri_of_module(mongo_server: str) -> Iterator[str]:
+    """A database for all tests of a module, dropped after the last."""
+    name = f"otp_test_{uuid.uuid4().hex[:12]}"
+    yield with_database(mongo_server, name)
+    with MongoClient[dict[str, Any]](mongo_server) as client:
+        client.drop_database(name)
 
 
 @dataclass
@@ -105,57 +143,71 @@ class World:
         """Wait until the indexes are there, which a slow machine makes beside the requests."""
         assert self.app.extensions["otp_auth"].indexes._done.wait(30)
 
+    def close(self) -> None:
+        """Close the connections to the database."""
+        assert self.mongo.cx is not None
+        self.mongo.cx.close()
+
+
+def build_world(
+    mongo_uri: str,
+    *,
+    config: dict[str, Any] | None = None,
+    handlers: bool = True,
+    guarded: bool = False,
+    listeners: Sequence[CommandListener] = (),
+    **options: Any,
+) -> World:
+    """Build an application; the one who does closes its ``mongo.cx``.
+
+    :param config: keys that are written with another prefix, such as ``JWT_TOKEN_LOCATION``.
+    :param handlers: whether the required handlers are registered.
+    :param guarded: whether the default limits and lockouts stay, which most tests would only run
+        into.
+    :param listeners: hear what goes to the database.
+    :param options: ``CODE_LENGTH=4`` sets ``OTP_AUTH_CODE_LENGTH``.
+    """
+    app = Flask("world")
+    app.config.update(SECRET_KEY=SECRET_KEY, MONGO_URI=mongo_uri)
+    app.config.update(config or {})
+    options = options if guarded else {**UNGUARDED, **options}
+    app.config.update({f"OTP_AUTH_{key}": value for key, value in options.items()})
+    world = World(app, FlaskOtpAuth(), PyMongo(app, event_listeners=listeners))
+    try:
+        world.otp.init_app(app, mongo=world.mongo)
+    except BaseException:
+        world.close()
+        raise
+    if handlers:
+
+        @world.otp.send_code_handler
+        def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+            world.outbox.append(Sent(code, identifier, method, payload))
+            return True
+
+        @world.otp.get_user_handler
+        def get_user(identifier: str, method: str, payload: Any) -> Any:
+            world.lookups.append((identifier, method, payload))
+            return world.users.get(identifier, {"id": f"user of {identifier}"})
+
+    return world
+
 
 MakeWorld = Callable[..., World]
 
 
 @pytest.fixture
 def make_world(mongo_uri: str) -> Iterator[MakeWorld]:
-    """Build applications: ``make_world(CODE_LENGTH=4)`` sets ``OTP_AUTH_CODE_LENGTH``.
-
-    Keys that are written with another prefix, such as ``JWT_TOKEN_LOCATION``, go in through
-    ``config={...}``. ``guarded=True`` keeps the default limits and lockouts, which other tests
-    would only run into. ``handlers=False`` leaves the handlers out. ``listeners`` hear what goes to
-    the database.
-    """
+    """Build applications on the database of the test, with what ``build_world`` takes."""
     worlds: list[World] = []
 
-    def make(
-        *,
-        config: dict[str, Any] | None = None,
-        handlers: bool = True,
-        guarded: bool = False,
-        listeners: Sequence[CommandListener] = (),
-        **options: Any,
-    ) -> World:
-        app = Flask("world")
-        app.config.update(SECRET_KEY=SECRET_KEY, MONGO_URI=mongo_uri)
-        app.config.update(config or {})
-        options = options if guarded else {**UNGUARDED, **options}
-        app.config.update({f"OTP_AUTH_{key}": value for key, value in options.items()})
-        mongo = PyMongo(app, event_listeners=listeners)
-        otp = FlaskOtpAuth()
-        world = World(app, otp, mongo)
-        worlds.append(world)
-        otp.init_app(app, mongo=mongo)
-        if handlers:
-
-            @otp.send_code_handler
-            def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
-                world.outbox.append(Sent(code, identifier, method, payload))
-                return True
-
-            @otp.get_user_handler
-            def get_user(identifier: str, method: str, payload: Any) -> Any:
-                world.lookups.append((identifier, method, payload))
-                return world.users.get(identifier, {"id": f"user of {identifier}"})
-
-        return world
+    def make(**options: Any) -> World:
+        worlds.append(build_world(mongo_uri, **options))
+        return worlds[-1]
 
     yield make
     for world in worlds:
-        assert world.mongo.cx is not None
-        world.mongo.cx.close()
+        world.close()
 
 
 @pytest.fixture

@@ -24,6 +24,11 @@ class Heard(CommandListener):
     def failed(self, event: Any) -> None:
         pass
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the commands."""
+        return [next(iter(command)) for command in self.commands]
+
     def take(self) -> list[tuple[str, str]]:
         """Return (command, collection) since the last time."""
         taken = [next(iter(command.items())) for command in self.commands]

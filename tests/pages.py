@@ -60,7 +60,9 @@ def demo_on_gunicorn(mongo_server: str, folder: Path, **env: str) -> Iterator[Ru
     }
     here = ROOT / "tests" / "browser"
     log = folder / "log"
-    run = gunicorn(uri, log, folder=here, workers=2, worker_class="gthread", **env)
+    run = gunicorn(
+        uri, log, folder=here, workers=2, worker_class="gthread", options=["--preload"], **env
+    )
     with run as site, MongoClient(uri, serverSelectionTimeoutMS=2000) as client:
         yield Running(site, log, client.get_default_database())
         with contextlib.suppress(Exception):  # a test may have stopped its server

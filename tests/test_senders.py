@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,9 +27,10 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 from moto.ses.models import ses_backends
 from moto.sns.models import sns_backends
-from redis import Redis
+from redis import Redis as RedisClient
+from redis_server import Redis, needs_redis
 from rq import Queue
-from servers import HOST, PATIENCE, ROOT, process, python_path, wait_until
+from servers import HOST, PATIENCE, ROOT, python_path
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
@@ -140,19 +140,12 @@ def test_codes_go_out_by_amazon_sns_and_ses(world: World) -> None:
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server: apt-get install redis-server")
-    port = free_port()
-    log = tmp_path / "redis.log"
-    command = ["redis-server", f"--port {port}", f"--bind {HOST}", "--save ''", "--appendonly no"]
-    with process(command, log=log, cwd=tmp_path) as child:
-        wait_until(lambda: "Ready to accept" in log.read_text(), child, log)
-        with Redis(HOST, port) as client:
-            yield client
+def redis(tmp_path: Path) -> Iterator[RedisClient]:
+    with Redis(tmp_path) as server, RedisClient(HOST, server.port) as client:
+        yield client
 
 
-def work(redis: Redis, env: dict[str, str]) -> str:
+def work(redis: RedisClient, env: dict[str, str]) -> str:
     """Run a worker until the queue is empty, and return its log."""
     url = f"redis://{HOST}:{redis.connection_pool.connection_kwargs['port']}"
     run = subprocess.run(
@@ -166,8 +159,9 @@ def work(redis: Redis, env: dict[str, str]) -> str:
     return run.stdout + run.stderr
 
 
+@needs_redis
 def test_code_goes_out_by_a_worker_and_is_in_no_log(
-    world: World, mailbox: Mailbox, redis: Redis
+    world: World, mailbox: Mailbox, redis: RedisClient
 ) -> None:
     world.otp.send_code_handler(queue_sender(Queue("otp-codes", connection=redis), deliver))
     env = {
@@ -195,7 +189,8 @@ def test_code_goes_out_by_a_worker_and_is_in_no_log(
     assert left == []
 
 
-def test_code_that_waits_too_long_is_forgotten(world: World, redis: Redis) -> None:
+@needs_redis
+def test_code_that_waits_too_long_is_forgotten(world: World, redis: RedisClient) -> None:
     world.otp.send_code_handler(queue_sender(Queue("otp-codes", connection=redis), deliver))
     world.initiate(EMAIL, "email")
 

@@ -34,7 +34,12 @@ class Fleet:
 def fleet(uri: str, log: Path, *, workers: int = 4) -> Iterator[Fleet]:
     """Serve ``attacks/app.py`` over the database at *uri* from *workers* processes, all ready."""
     served = gunicorn(
-        uri, log, folder=Path(__file__).parent, workers=workers, SECRET_KEY=SECRET_KEY
+        uri,
+        log,
+        folder=Path(__file__).parent,
+        workers=workers,
+        options=["--preload"],
+        SECRET_KEY=SECRET_KEY,
     )
     with served as site, MongoClient(uri) as client:
         yield Fleet(site, client.get_default_database(), uri)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 import warnings
@@ -19,6 +17,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from hosts import MONGODB, ask, host, limiter_in, limiter_of
 from limits.storage import MemoryStorage
+from servers import freeze, thaw
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth, SecurityWarning
 from flask_otp_auth.testing.mongod import LocalMongod, free_port
@@ -217,11 +216,11 @@ def test_nothing_is_sent_while_the_store_of_the_limits_hangs_or_is_down(
             assert ask(world).status_code == 200
             world.outbox.clear()
             start = time.monotonic()
-            os.kill(store.pid, signal.SIGSTOP)
+            freeze(store.pid)
             try:
                 assert_nothing_sent(world, ask(world, 1))
             finally:
-                os.kill(store.pid, signal.SIGCONT)
+                thaw(store.pid)
             assert time.monotonic() - start < 3
             assert ask(world, 2).status_code == 200
             world.outbox.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,9 +11,8 @@ from itertools import count
 
 import pytest
 import time_machine
-from conftest import FAILED, MakeWorld, World, with_database
+from conftest import FAILED, MakeWorld, World
 from fleet import Fleet, fleet
-from pymongo import MongoClient
 from servers import Answer
 
 pytestmark = [
@@ -29,13 +27,10 @@ _networks = count(1)
 
 
 @pytest.fixture(scope="module")
-def served(mongo_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    uri = with_database(mongo_server, f"otp_test_{uuid.uuid4().hex[:12]}")
+def served(mongo_uri_of_module: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     log = tmp_path_factory.mktemp("fleet") / "gunicorn.log"
-    with fleet(uri, log) as running:
+    with fleet(mongo_uri_of_module, log) as running:
         yield running
-    with MongoClient(mongo_server) as client:
-        client.drop_database(running.database.name)
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,47 +13,26 @@ from typing import Any
 import pytest
 import time_machine
 from conftest import NOW, MakeWorld, World
+from redis_server import Redis, needs_redis
+from servers import PATIENCE, freeze, thaw
 
 from flask_otp_auth.exceptions import TooManyRequests
-from flask_otp_auth.testing.mongod import free_port
 
-SERVER = shutil.which("redis-server")
-PATIENCE = 10.0
-
-pytestmark = pytest.mark.skipif(
-    SERVER is None, reason="needs redis-server: apt-get install redis-server"
-)
+pytestmark = needs_redis
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A Redis of this test's own: its process and its URI."""
-    redis = pytest.importorskip("redis")
-    port = free_port()
-    process = subprocess.Popen(
-        [str(SERVER), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        with redis.Redis(port=port) as client:
-            deadline = time.monotonic() + PATIENCE
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    assert time.monotonic() < deadline, "Redis does not answer"
-                    time.sleep(0.02)
-        yield process, f"redis://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait(PATIENCE)
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis of this test's own."""
+    pytest.importorskip("redis")
+    with Redis(tmp_path) as redis:
+        yield redis
 
 
 @pytest.fixture
-def limited(redis: tuple[subprocess.Popen[bytes], str], make_world: MakeWorld) -> World:
+def limited(redis: Redis, make_world: MakeWorld) -> World:
     """An app with three codes an hour for a client, counted in Redis."""
-    config = {"RATELIMIT_STORAGE_URI": redis[1]}
+    config = {"RATELIMIT_STORAGE_URI": redis.uri}
     return make_world(guarded=True, config=config, CLIENT_LIMITS="3 per hour")
 
 
@@ -66,13 +42,13 @@ def ask(world: World, n: int = 0, address: str = "192.0.2.1") -> Any:
 
 
 def test_redis_bounds_the_messages_of_a_client_over_several_processes(
-    redis: tuple[subprocess.Popen[bytes], str],
+    redis: Redis,
     limited: World,
     make_world: MakeWorld,
     clock: time_machine.Traveller,
 ) -> None:
     again = make_world(
-        guarded=True, config={"RATELIMIT_STORAGE_URI": redis[1]}, CLIENT_LIMITS="3 per hour"
+        guarded=True, config={"RATELIMIT_STORAGE_URI": redis.uri}, CLIENT_LIMITS="3 per hour"
     )
     worlds = [limited, again, again, limited, again]
 
@@ -99,12 +75,10 @@ def test_redis_says_when_to_come_back_and_counts_nothing_that_it_refuses(
 
 
 def test_no_code_goes_out_while_redis_is_away(
-    redis: tuple[subprocess.Popen[bytes], str], limited: World, clock: time_machine.Traveller
+    redis: Redis, limited: World, clock: time_machine.Traveller
 ) -> None:
-    process, _ = redis
     assert ask(limited).status_code == 200
-    process.kill()
-    process.wait(PATIENCE)
+    redis.kill()
 
     for n in (1, 2):
         answer = ask(limited, n)
@@ -115,22 +89,21 @@ def test_no_code_goes_out_while_redis_is_away(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGSTOP")
 def test_a_redis_that_hangs_holds_a_request_up_no_longer_than_the_option_says(
-    redis: tuple[subprocess.Popen[bytes], str], make_world: MakeWorld
+    redis: Redis, make_world: MakeWorld
 ) -> None:
-    process, uri = redis
     world = make_world(
         guarded=True,
-        config={"RATELIMIT_STORAGE_URI": uri},
+        config={"RATELIMIT_STORAGE_URI": redis.uri},
         CLIENT_LIMITS="9 per hour",
         DB_TIMEOUT=0.3,
     )
     assert ask(world).status_code == 200
-    process.send_signal(signal.SIGSTOP)
+    freeze(redis.process.pid)
     begin = time.monotonic()
     try:
         assert ask(world, 1).status_code == 503
     finally:
-        process.send_signal(signal.SIGCONT)
+        thaw(redis.process.pid)
     assert time.monotonic() - begin < 3
     assert len(world.outbox) == 1
 
@@ -153,11 +126,9 @@ def test_redis_lets_exactly_as_many_sends_through_as_allowed_when_all_come_at_on
 
 
 def test_accounts_are_limited_without_redis_since_they_are_in_mongodb(
-    redis: tuple[subprocess.Popen[bytes], str], limited: World, clock: time_machine.Traveller
+    redis: Redis, limited: World, clock: time_machine.Traveller
 ) -> None:
-    process, _ = redis
-    process.kill()
-    process.wait(PATIENCE)
+    redis.kill()
 
     with limited.app.app_context():
         limited.otp.initiate("+46701234567", "sms")

@@ -13,6 +13,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, PyMongoError
+from servers import freeze, thaw
 
 from flask_otp_auth.testing.mongod import HOST, LocalMongod
 
@@ -144,12 +145,12 @@ class ReplicaSet:
 
     def freeze(self, member: LocalMongod) -> None:
         """Stop a member in the middle of what it does; its connections stay open."""
-        os.kill(member.pid, signal.SIGSTOP)
+        freeze(member.pid)
         self._frozen.add(member)
 
     def thaw(self, member: LocalMongod) -> None:
         """Let it go on, as if no time had passed."""
-        os.kill(member.pid, signal.SIGCONT)
+        thaw(member.pid)
         self._frozen.discard(member)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -11,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from promises import SLACK
-from redis_server import SERVER, Redis
+from redis_server import Redis, needs_redis
 from replica_set import wait_for
-from servers import Answer, Site, gunicorn
+from servers import Answer, Site, freeze, gunicorn, thaw
 from traffic import Journal, Traffic
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(SERVER is None, reason="needs redis-server: apt-get install redis-server"),
+    needs_redis,
     pytest.mark.skipif(sys.platform == "win32", reason="needs gunicorn and SIGSTOP"),
 ]
 
@@ -27,9 +25,8 @@ DB_TIMEOUT = 2.0
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Redis]:
-    redis = Redis(tmp_path)
-    yield redis
-    redis.kill()
+    with Redis(tmp_path) as redis:
+        yield redis
 
 
 @pytest.fixture
@@ -87,12 +84,12 @@ def test_redis_that_hangs_holds_no_request_for_longer_than_the_database_may(
     redis: Redis, site: Site, journal: Journal
 ) -> None:
     assert initiate(site, "before").status == 200
-    os.kill(redis.process.pid, signal.SIGSTOP)
+    freeze(redis.process.pid)
     try:
         for number in range(3):
             assert_refused_in_time(site, journal, f"frozen{number}")
     finally:
-        os.kill(redis.process.pid, signal.SIGCONT)
+        thaw(redis.process.pid)
     wait_for(lambda: initiate(site, "back").status == 200, "it does not come back", 5)
 
 

@@ -26,28 +26,26 @@ pytestmark = [
 ]
 
 AT_ONCE = 16
+_hosts = itertools.count(2)
 
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("deployment")
-    redis = Redis(folder)
-    try:
-        with (
-            ReplicaSet(folder / "set") as mongo,
-            deployment(
-                mongo.uri("app"), redis.uri, folder, OTP_AUTH_IDENTIFIER_LIMITS="3 per hour"
-            ) as machines,
-        ):
-            yield machines
-    finally:
-        redis.kill()
+    with (
+        Redis(folder) as redis,
+        ReplicaSet(folder / "set") as mongo,
+        deployment(
+            mongo.uri("app"), redis.uri, folder, OTP_AUTH_IDENTIFIER_LIMITS="3 per hour"
+        ) as machines,
+    ):
+        yield machines
 
 
 @pytest.fixture
-def client(_numbers: Iterator[int] = itertools.count(2)) -> str:  # noqa: B008
+def client() -> str:
     """Another address of this machine for each test."""
-    return f"127.0.0.{next(_numbers)}"
+    return f"127.0.0.{next(_hosts)}"
 
 
 def start(machines: Deployment, person: str, client: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import World
+from conftest import World, build_world
 from servers import Site, threaded
 
 CASES = json.loads((Path(__file__).parent / "cases.json").read_text())
@@ -30,9 +31,10 @@ class Live:
     site: Site
 
 
-@pytest.fixture
-def live(world: World) -> Iterator[Live]:
-    with threaded(world.app) as site:
+@pytest.fixture(scope="module")
+def live(mongo_uri_of_module: str) -> Iterator[Live]:
+    world = build_world(mongo_uri_of_module)
+    with contextlib.closing(world), threaded(world.app) as site:
         yield Live(world, site)
 
 

@@ -18,12 +18,7 @@ from bson import ObjectId
 from conftest import NOW, MakeWorld, World
 from flask import abort
 from flask_jwt_extended import decode_token, jwt_required
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
+from listeners import Heard
 from servers import JSON, Answer, Site, gunicorn, threaded
 
 PHONE = {"identifier": "+46701234567", "method": "sms"}
@@ -788,22 +783,6 @@ class TestOptions:
             assert site.verify(session_id, before.code).status == status
 
 
-class Commands(CommandListener):
-    """The names of all commands that were sent."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
-
-
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -816,15 +795,15 @@ class Commands(CommandListener):
 def test_clean_login_costs_the_agreed_commands(
     make_world: MakeWorld, options: dict[str, Any], expected: list[str]
 ) -> None:
-    commands = Commands()
-    world = make_world(listeners=[commands], **options)
+    heard = Heard()
+    world = make_world(listeners=[heard], **options)
     with threaded(world.app) as site:
         site.initiate()  # the first one of a process makes the index
-        commands.names.clear()
+        heard.commands.clear()
 
         session_id = site.initiate()
-        assert commands.names == expected
-        commands.names.clear()
+        assert heard.names == expected
+        heard.commands.clear()
 
         assert site.verify(session_id, world.code).status == 200
-        assert commands.names == ["findAndModify"]
+        assert heard.names == ["findAndModify"]

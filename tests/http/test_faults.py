@@ -7,12 +7,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
-from servers import PATIENCE, Answer, threaded
+from flask_jwt_extended import jwt_required
+from pymongo import MongoClient
+from servers import PATIENCE, Answer, freeze, thaw, threaded
 
 from flask_otp_auth.testing.mongod import LocalMongod
 
@@ -23,10 +24,19 @@ SLACK = 1.5  # seconds; a busy machine answers later than it could
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGSTOP")
 
 
-@pytest.fixture
-def own_mongod(tmp_path: Path) -> Iterator[LocalMongod]:
-    with LocalMongod(tmp_path / "db") as mongod:
+@pytest.fixture(scope="module")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMongod]:
+    with LocalMongod(tmp_path_factory.mktemp("db")) as mongod:
         yield mongod
+
+
+@pytest.fixture
+def own_mongod(mongod: LocalMongod) -> LocalMongod:
+    """A server that a test may stop, kill and freeze; it runs, and holds nothing yet."""
+    mongod.start()
+    with MongoClient[dict[str, Any]](mongod.uri("")) as client:
+        client.drop_database("otp")
+    return mongod
 
 
 @pytest.fixture
@@ -99,13 +109,13 @@ class TestDatabaseAway:
     ) -> None:
         with threaded(own_world.app) as site:
             session_id = site.initiate()
-            os.kill(own_mongod.pid, signal.SIGSTOP)
+            freeze(own_mongod.pid)
             try:
                 assert_unavailable(lambda: site.post("/otp/initiate", PHONE))
                 assert_unavailable(lambda: site.verify(session_id, own_world.wrong_code))
                 assert len(own_world.outbox) == 1
             finally:
-                os.kill(own_mongod.pid, signal.SIGCONT)
+                thaw(own_mongod.pid)
 
             # The guess may have been judged after all, but then it counted.
             assert until_back(lambda: site.verify(session_id, own_world.code)).status == 200
@@ -139,18 +149,46 @@ class TestDatabaseAway:
     ) -> None:
         @own_world.otp.send_code_handler
         def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
-            os.kill(own_mongod.pid, signal.SIGSTOP)
+            freeze(own_mongod.pid)
             return False
 
         with threaded(own_world.app) as site:
             try:
                 answer = site.post("/otp/initiate", PHONE)
             finally:
-                os.kill(own_mongod.pid, signal.SIGCONT)
+                thaw(own_mongod.pid)
 
         assert answer.status == 500
         assert answer.json["error"]["detail"] == "Failed to send verification code"
         assert "sessionId" not in answer.text
+
+
+def test_nobody_signed_in_gets_anything_or_loses_the_login_while_the_database_is_away(
+    own_mongod: LocalMongod, make_world: MakeWorld
+) -> None:
+    config = {"MONGO_URI": own_mongod.uri("otp?serverSelectionTimeoutMS=1000")}
+    world = make_world(config=config, DB_TIMEOUT=DB_TIMEOUT, REFRESH_TOKEN=True)
+    world.app.add_url_rule("/me", view_func=jwt_required()(lambda: "welcome"))
+    with threaded(world.app) as site:
+        data = site.verify(site.initiate(), world.code).json["data"]
+
+        def ask(method: str, path: str, token: str) -> Answer:
+            return site.send(method, path, headers={"Authorization": f"Bearer {data[token]}"})
+
+        own_mongod.stop()
+        for answer in (
+            ask("POST", "/otp/refresh", "refreshToken"),
+            ask("POST", "/otp/logout", "token"),
+        ):
+            assert answer.status == 503
+            assert answer.json["error"]["code"] == "serviceUnavailable"
+            assert int(answer.headers["Retry-After"]) > 0
+        answer = ask("GET", "/me", "token")
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+
+        own_mongod.start()
+        assert until_back(lambda: ask("POST", "/otp/refresh", "refreshToken")).status == 200
 
 
 FAILURES = [False, None, 0, "", RuntimeError("gateway gw-17 is down"), SystemError(), KeyError(1)]

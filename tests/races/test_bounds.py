@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
-import subprocess
 import sys
-import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import with_database
 from pymongo import MongoClient
 from pymongo.database import Database
+from redis_server import Redis, needs_redis
 from servers import Answer, Site, gunicorn, post_bytes, send_together
 
 from flask_otp_auth.codes import derive_key
 from flask_otp_auth.store.account import AccountRules
 from flask_otp_auth.store.accounts import AccountStore
-from flask_otp_auth.testing.mongod import free_port
 
 pytestmark = [
     pytest.mark.races,
@@ -76,9 +72,10 @@ class Processes:
         return sum(session["attempts"] for session in sessions)
 
 
+@contextlib.contextmanager
 def serve(uri: str, folder: Path, **env: str) -> Iterator[Processes]:
     with (
-        gunicorn(uri, folder / "gunicorn.log", **env) as site,
+        gunicorn(uri, folder / "gunicorn.log", options=["--preload"], **env) as site,
         MongoClient[dict[str, Any]](uri, tz_aware=True) as client,
     ):
         yield Processes(site, client.get_default_database())
@@ -107,11 +104,11 @@ ROUNDS = [pytest.param(8, id="8"), pytest.param(300, id="300", marks=pytest.mark
 
 
 @pytest.fixture(scope="module")
-def unlimited(mongo_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    uri = with_database(mongo_server, f"otp_test_{uuid.uuid4().hex[:12]}")
-    yield from serve(uri, tmp_path_factory.mktemp("unlimited"))
-    with MongoClient[dict[str, Any]](uri) as client:
-        client.drop_database(client.get_default_database().name)
+def unlimited(
+    mongo_uri_of_module: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Processes]:
+    with serve(mongo_uri_of_module, tmp_path_factory.mktemp("unlimited")) as processes:
+        yield processes
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -166,36 +163,17 @@ LIMITS = {
 
 @pytest.fixture
 def redis_uri(tmp_path: Path) -> Iterator[str]:
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("needs redis-server: apt-get install redis-server")
-    redis = pytest.importorskip("redis")
-    port = free_port()
-    process = subprocess.Popen(
-        [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        with redis.Redis(port=port) as client:
-            deadline = time.monotonic() + 10
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    assert time.monotonic() < deadline, "Redis does not answer"
-                    time.sleep(0.02)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait(10)
+    pytest.importorskip("redis")
+    with Redis(tmp_path) as redis:
+        yield redis.uri
 
 
 @pytest.mark.parametrize(
     "store",
     [
         "the host's memory",
-        *(pytest.param(store, marks=pytest.mark.slow) for store in ("none", "Redis", "MongoDB")),
+        *(pytest.param(store, marks=pytest.mark.slow) for store in ("none", "MongoDB")),
+        pytest.param("Redis", marks=[pytest.mark.slow, needs_redis]),
     ],
 )
 def test_a_phone_gets_one_message_however_many_ask_at_once_wherever_clients_are_counted(
@@ -208,7 +186,7 @@ def test_a_phone_gets_one_message_however_many_ask_at_once_wherever_clients_are_
         env["LIMITER"] = "yes"
     elif store == "Redis":
         config["RATELIMIT_STORAGE_URI"] = request.getfixturevalue("redis_uri")
-    for processes in serve(mongo_uri, tmp_path, CONFIG=json.dumps(config), **env):
+    with serve(mongo_uri, tmp_path, CONFIG=json.dumps(config), **env) as processes:
         answers = processes.post(*[initiate("+46701234567")] * 100)
 
         assert Counter(answer.status for answer in answers) == {200: 1, 429: 99}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from bson import Int64, MaxKey, Timestamp
 from conftest import NOW
-from listeners import one_by_one
+from listeners import Heard, one_by_one
 from pymongo import MongoClient
-from pymongo.monitoring import CommandListener
 from stored import EXPIRES, ID, OTHER_ID, PHONE, RIGHT, RIGHT_OF_OLD_KEY, WRONG, new_session
 
 from flask_otp_auth.exceptions import InternalError
@@ -24,29 +22,14 @@ ENDS = ["verified", "locked", "expired"]
 QUERIES = {"find", "findAndModify", "update", "delete", "aggregate", "count", "distinct"}
 
 
-class Heard(CommandListener):
-    """What went to the database, in order."""
-
-    def __init__(self):
-        self.commands = []
-
-    @property
-    def names(self):
-        return [name for name, _ in self.commands]
-
-    def started(self, event):
-        self.commands.append((event.command_name, copy.deepcopy(dict(event.command))))
-
-    def succeeded(self, event):
-        pass
-
-    def failed(self, event):
-        pass
-
-
 @pytest.fixture
 def heard():
     return Heard()
+
+
+def by_name(heard):
+    """Return the last command of each name."""
+    return dict(zip(heard.names, heard.commands, strict=True))
 
 
 @pytest.fixture
@@ -375,7 +358,7 @@ def test_the_digests_do_not_travel_back_from_the_database(store, heard):
     store.insert(new_session(), RIGHT, settle=False)
     store.judge(ID, [WRONG], NOW)
     store.find(ID)
-    commands = dict(heard.commands)
+    commands = by_name(heard)
     assert commands["findAndModify"]["fields"] == {"digests": False}
     assert commands["find"]["projection"] == {"digests": False}
 
@@ -384,7 +367,7 @@ def test_what_ends_a_session_survives_the_loss_of_the_primary(store, heard):
     store.insert(new_session(), RIGHT, settle=False)
     store.judge(ID, [WRONG], NOW)
     store.discard(ID)
-    commands = dict(heard.commands)
+    commands = by_name(heard)
     for name in ("findAndModify", "update"):
         assert commands[name]["writeConcern"] == {"w": "majority"}
 
@@ -396,7 +379,7 @@ def test_a_new_session_is_stored_by_the_default_of_the_server_whatever_the_uri_s
         store = SessionStore(client.get_default_database(), "otp_sessions", keep=86400)
         store.insert(new_session(), RIGHT, settle=False)
         assert store.find(ID) is not None
-    assert "writeConcern" not in dict(heard.commands)["insert"]
+    assert "writeConcern" not in by_name(heard)["insert"]
 
 
 def test_a_verdict_is_one_operation_of_the_database(store, heard):
@@ -440,7 +423,8 @@ def test_no_query_of_the_package_scans_the_collection(make_world, heard):
         world.otp.unlock(PHONE, "sms")
     world.otp.send_code_handler(lambda code, identifier, method, payload: False)
     world.client.post("/otp/initiate", json={"identifier": EMAIL, "method": "email"})
-    queries = [(name, command) for name, command in heard.commands if name in QUERIES]
+    commands = zip(heard.names, heard.commands, strict=True)
+    queries = [(name, command) for name, command in commands if name in QUERIES]
     queries = [(name, command) for name, command in queries if command.get("limit") != 20]
     assert {name for name, _ in queries} >= {"find", "findAndModify", "update"}
     assert "otp_sessions" in {command[name] for name, command in queries}
