@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from flask import Flask, Response, request
-from servers import HOST, Site, threaded
+from servers import HOST, PATIENCE, Site, threaded
 
 from flask_otp_auth.testing.mongod import free_port
 
@@ -183,6 +183,6 @@ def hanging_server() -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             stopped.set()
-            thread.join()
+            thread.join(PATIENCE)
             for connection in taken:
                 connection.close()

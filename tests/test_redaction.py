@@ -76,9 +76,9 @@ def test_a_message_keeps_its_sense_and_loses_its_secrets(text, redacted):
 def test_no_text_keeps_a_worker_busy(text):
     """Half a megabyte, as a provider's answer may be, took minutes."""
     long = (text * 600_000)[:600_000]
-    began = time.perf_counter()
+    began = time.thread_time()  # which goes on only while this thread is at work
     redacted = redact(f"see {long}", CODE, EMAIL)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert redacted.endswith("characters more]")
     assert len(redacted) < 10_000
     assert EMAIL not in redacted

@@ -112,8 +112,10 @@ def test_redis_lets_exactly_as_many_sends_through_as_allowed_when_all_come_at_on
     limited: World,
 ) -> None:
     statuses: list[int] = []
+    barrier = threading.Barrier(16)
 
     def send(n: int) -> None:
+        barrier.wait(PATIENCE)
         statuses.append(ask(limited, n).status_code)
 
     threads = [threading.Thread(target=send, args=(n,)) for n in range(16)]

@@ -13,7 +13,7 @@ from bson import ObjectId
 from conftest import SECRET_KEY
 from flask import Flask
 from pymongo.collection import Collection
-from servers import threaded
+from servers import PATIENCE, threaded
 
 from recipes import node_sessions
 
@@ -200,7 +200,7 @@ def test_many_guesses_at_once_get_the_tries_of_one_session(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(PATIENCE)
 
     assert sorted(answers) == [401] * 2 + [403] * 18
 

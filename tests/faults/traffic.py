@@ -189,7 +189,7 @@ class Traffic:
         *,
         is_right: bool = False,
     ) -> Asked:
-        client = f"198.51.{random.randrange(256)}.{random.randrange(256)}"
+        client = f"10.0.{random.randrange(256)}.{random.randrange(256)}"
         began = time.monotonic()
         status = content = retry_after = process = None
         try:

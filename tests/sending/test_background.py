@@ -84,13 +84,15 @@ def test_more_jobs_than_places_are_refused_and_places_come_back(gate: Gate) -> N
 
 @pytest.mark.usefixtures("context")
 def test_no_more_jobs_run_at_a_time_than_there_are_workers(gate: Gate) -> None:
+    before = set(threading.enumerate())
     sender = BackgroundSender(workers=2, waiting=10)
     for _ in range(6):
         sender.reserve().run(gate.job)
     gate.wait_for(2)
 
     assert not gate.running.acquire(timeout=0.2)
-    assert len([t for t in threading.enumerate() if t.name.startswith("flask_otp_auth")]) == 2
+    started = set(threading.enumerate()) - before
+    assert len([t for t in started if t.name.startswith("flask_otp_auth")]) == 2
     gate.open.set()
     sender.drain()
     assert len(gate.done) == 6
@@ -141,10 +143,10 @@ def test_draining_waits_for_the_jobs_taken_and_takes_new_ones_afterwards() -> No
 
 
 def test_nothing_is_started_before_there_is_something_to_send() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     BackgroundSender().drain()
 
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def background_world(make_world: MakeWorld, **options: Any) -> World:
@@ -341,10 +343,11 @@ def test_a_lookup_that_fails_sends_nothing_and_is_reported(
 
 
 SCRIPT = """
-import sys, time
+import sys, threading, time
 from flask import Flask
 from flask_otp_auth import FlaskOtpAuth
 
+at_the_end = threading.Event()
 app = Flask("script")
 app.config.update(SECRET_KEY={secret!r}, MONGO_URI={uri!r}, OTP_AUTH_SEND_IN_BACKGROUND=True,
                   OTP_AUTH_IDENTIFIER_LIMITS=None)
@@ -352,7 +355,8 @@ otp = FlaskOtpAuth(app)
 
 @otp.send_code_handler
 def send_code(code, identifier, method, payload):
-    time.sleep(0.8)  # the six requests are answered sooner
+    at_the_end.wait()
+    time.sleep(0.1)
     print("sent", flush=True)
     return True
 
@@ -364,6 +368,7 @@ with app.app_context():
     for n in range(6):
         otp.initiate("+46701234567", "sms")
 print("the end", flush=True)
+at_the_end.set()
 {ending}
 """
 
@@ -433,7 +438,8 @@ otp = FlaskOtpAuth(app)
 
 @otp.send_code_handler
 def send_code(code, identifier, method, payload):
-    time.sleep(1)
+    while not os.path.exists(os.environ["STOPPING"]):
+        time.sleep(0.02)
     with open(os.environ["SENT"], "a") as file:
         file.write("sent")
     return True
@@ -449,19 +455,22 @@ def test_no_code_that_was_promised_is_lost_when_a_server_is_asked_to_stop(
     mongo_uri: str, tmp_path: Path
 ) -> None:
     (tmp_path / "worker.py").write_text(WORKER)
-    port, log, sent = free_port(), tmp_path / "log", tmp_path / "sent"
+    port, log = free_port(), tmp_path / "log"
+    sent, stopping = tmp_path / "sent", tmp_path / "stopping"
     command = [
         *(sys.executable, "-m", "gunicorn", "worker:app", f"--pythonpath={tmp_path}"),
         *(f"--bind={HOST}:{port}", "--no-control-socket"),
     ]
-    env = {"MONGO_URI": mongo_uri, "SECRET_KEY": SECRET_KEY, "SENT": str(sent)}
-    env = {**os.environ, **env, "PYTHONPATH": python_path()}
+    env = {"MONGO_URI": mongo_uri, "SECRET_KEY": SECRET_KEY, "PYTHONPATH": python_path()}
+    env = {**os.environ, **env, "SENT": str(sent), "STOPPING": str(stopping)}
     with process(command, env=env, log=log) as server:
         site = Site(port)
         wait_until(lambda: site.send("GET", "/").status == 404, server, log)
         site.initiate()
-        assert not sent.exists()
         server.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Handling signal: term" in log.read_text(), server, log)
+        assert not sent.exists()
+        stopping.touch()
         server.wait(PATIENCE)
 
     assert sent.read_text() == "sent"
