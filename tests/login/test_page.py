@@ -14,6 +14,7 @@ from flask import Flask
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth
 from flask_otp_auth.login.texts import TEXTS
+from flask_otp_auth.sending.texts import texts_in
 from flask_otp_auth.site_paths import is_site_path
 
 COOKIES = {"JWT_TOKEN_LOCATION": ["cookies"]}
@@ -240,3 +241,10 @@ def test_redirect_to_anywhere_else_is_refused_at_the_start(value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         FlaskOtpAuth(app)
     assert caught.value.key == "OTP_AUTH_LOGIN_REDIRECT"
+
+
+def test_german_page_addresses_people_as_the_messages_do() -> None:
+    """As "Sie" in both: a page that says "du" beside such a message looks like somebody else's."""
+    familiar = re.compile(r"\b(du|dir|dich|dein\w*|gib|prüfe|fordere|wende)\b", re.IGNORECASE)
+    assert "Ihr Code" in texts_in("de", "Shop", 5).intro
+    assert [text for text in TEXTS["de"].values() if familiar.search(text)] == []
