@@ -530,7 +530,7 @@ class TestAfterTheLogin:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 768, 1280])
+@pytest.mark.parametrize("width", [320, pytest.param(768, marks=pytest.mark.slow), 1280])
 def test_page_is_accessible_and_fits(
     open_window: OpenWindow, demo: Running, address: str, scheme: str, width: int
 ) -> None:
@@ -562,7 +562,14 @@ LANGUAGES = {
 }
 
 
-@pytest.mark.parametrize("locale", LANGUAGES)
+@pytest.mark.parametrize(
+    "locale",
+    [
+        # One that the page speaks and one that it does not; tests/login asks for all of them.
+        pytest.param(locale, marks=[] if locale in ("de-CH", "ja-JP") else pytest.mark.slow)
+        for locale in LANGUAGES
+    ],
+)
 def test_page_speaks_the_language_of_the_browser(
     open_window: OpenWindow, demo: Running, address: str, locale: str
 ) -> None:
@@ -583,6 +590,9 @@ def test_person_without_javascript_is_told_so(open_window: OpenWindow, demo: Run
 
 def test_person_whose_script_does_not_arrive_is_told_so(window: Window, demo: Running) -> None:
     tab = window.context.new_page()
+    animations = window.context.new_cdp_session(tab)
+    animations.send("Animation.enable")
+    animations.send("Animation.setPlaybackRate", {"playbackRate": 50})  # 5 s are a long wait
     tab.route("**/login.js", lambda route: route.abort())
     tab.goto(f"{demo.site.url}/otp/login")
     expect(tab.get_by_text("This page needs JavaScript.")).to_be_visible()

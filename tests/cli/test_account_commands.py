@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from click.testing import Result
+from command_line import data, run
 from conftest import MakeWorld, World
 from flask import Flask
 
@@ -16,15 +16,6 @@ from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.testing.mongod import free_port
 
 NUMBER, MASKED = "+46701234567", "+467*****67"
-
-
-def run(world: World, *arguments: str) -> Result:
-    return world.app.test_cli_runner().invoke(args=["otp", *arguments])
-
-
-def data(result: Result) -> Any:
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 @pytest.fixture

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
 
+import click
+import flask
 import pytest
 import time_machine
-from click.testing import Result
+from command_line import data, run
 from conftest import NOW, MakeWorld, World
 from demos import copy_demo, demo_environment
 from listeners import Heard
 
+from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.openapi import describe
 
-
-def run(world: World, *arguments: str) -> Result:
-    return world.app.test_cli_runner().invoke(args=["otp", *arguments])
-
-
-def data(result: Result) -> Any:
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -210,12 +207,7 @@ def test_the_description_is_printed_for_generators(make_world: MakeWorld) -> Non
 
 
 def test_a_command_of_the_host_is_not_replaced(mongo_uri: str) -> None:
-    import click
-    from flask import Flask
-
-    from flask_otp_auth import FlaskOtpAuth
-
-    app = Flask("host")
+    app = flask.Flask("host")
     app.config.update(SECRET_KEY="k" * 40, MONGO_URI=mongo_uri)
     app.cli.add_command(click.Command("otp", callback=lambda: click.echo("of the host")))
     FlaskOtpAuth(app)
@@ -224,23 +216,38 @@ def test_a_command_of_the_host_is_not_replaced(mongo_uri: str) -> None:
     app.extensions["otp_auth"].mongo.cx.close()
 
 
-def test_flask_otp_works_from_a_terminal(mongo_uri: str, tmp_path: Any) -> None:
-    """The demo, by the real command of Flask."""
+@pytest.fixture
+def otp(mongo_uri: str, tmp_path: Path) -> Command:
+    """Run ``flask otp`` on the demo, by the real command of Flask."""
     copy_demo(tmp_path)
     env = {**demo_environment(), "MONGO_URI": mongo_uri, "FLASK_APP": "examples/quickstart"}
 
-    def flask(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "flask", "otp", *arguments]
+    def run_flask(*arguments: str, **more_env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "flask", "otp", *arguments],
+            cwd=tmp_path,
+            env=env | more_env,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
-    assert flask("create-indexes").returncode == 0
-    checked = flask("check", "--json")
+    return run_flask
+
+
+def debug_mode(checked: subprocess.CompletedProcess[str]) -> str:
+    """Return what the check says of the debug mode, and see that its exit code fits."""
     report = json.loads(checked.stdout)
     assert checked.returncode == (0 if report["passed"] else 1)
-    assert {"name": "debug mode", "status": "pass"}.items() <= next(
-        point for point in report["points"] if point["name"] == "debug mode"
-    ).items()
-    env["FLASK_DEBUG"] = "1"
-    assert flask("check").returncode == 1
+    [status] = [p["status"] for p in report["points"] if p["name"] == "debug mode"]
+    return str(status)
+
+
+def test_flask_otp_works_from_a_terminal_and_sees_the_debug_mode(otp: Command) -> None:
+    assert otp("create-indexes").returncode == 0
+    assert debug_mode(otp("check", "--json", FLASK_DEBUG="1")) == "fail"
+
+
+@pytest.mark.slow
+def test_debug_mode_that_is_off_is_seen_from_a_terminal_too(otp: Command) -> None:
+    assert debug_mode(otp("check", "--json")) == "pass"
