@@ -66,6 +66,10 @@ def test_right_code_begins_a_session_of_flask_login(mongo_uri: str, tmp_path: Pa
         answer = verify(client, outbox, READER)
         assert answer.json["data"]["user"] == {"id": 1}
         assert answer.json["data"].get("token") is None
+        [cookie] = answer.headers.getlist("Set-Cookie")
+        assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {
+            part.strip() for part in cookie.split(";")
+        }
         assert client.get("/me").json == {"id": 1, "identifier": READER}
         assert verify(app.test_client(), outbox, EDITOR).status_code == 404
         assert verify(app.test_client(), outbox, "stranger@example.com").status_code == 404
@@ -132,7 +136,7 @@ def test_code_for_a_reset_sets_one_new_password_and_signs_nobody_in(
         token = bearer(verify(client, outbox, READER, payload=RESET))
 
     assert client.get("/me", headers=token).status_code == 403
-    for wrong in ({"password": "short"}, {"password": 5}, {}):
+    for wrong in ({"password": "short"}, {"password": 5}, {}, [], "x"):
         assert client.post("/password", json=wrong, headers=token).status_code == 400
     assert client.post("/password", json={"password": NEW}, headers=token).status_code == 204
     assert client.post("/password", json={"password": NEWER}, headers=token).status_code == 403

@@ -38,9 +38,8 @@ class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
 
     id: Mapped[int] = mapped_column(primary_key=True)
     identifier: Mapped[str] = mapped_column(unique=True)
-    is_active: Mapped[bool] = mapped_column(
-        default=True
-    )  # False keeps them out, and throws them out
+    # False keeps them out, and throws out whoever is in.
+    is_active: Mapped[bool] = mapped_column(default=True)
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -49,7 +48,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     :param config: settings; they win over the environment's ``FLASK_...``.
     """
     app = Flask(__name__)
-    app.config.update(SQLALCHEMY_DATABASE_URI="sqlite:///users.db", SESSION_COOKIE_SAMESITE="Lax")
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI="sqlite:///users.db",
+        SESSION_COOKIE_SAMESITE="Lax",  # so that no other site can post with it
+        SESSION_COOKIE_SECURE=not app.debug,  # HTTPS alone, but for the server of your own machine
+    )
     app.config.from_prefixed_env()
     app.config.from_mapping(config)
     db.init_app(app)

@@ -64,7 +64,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     @app.post("/password")
     @jwt_required()
     def set_password() -> tuple[str, int]:
-        claims, password = get_jwt(), request.get_json().get("password")
+        claims, body = get_jwt(), request.get_json()
+        password = body.get("password") if isinstance(body, dict) else None
         if claims.get("purpose") != RESET:
             abort(403)
         if not isinstance(password, str) or not SHORTEST <= len(password) <= 128:

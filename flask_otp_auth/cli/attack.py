@@ -20,11 +20,11 @@ _MOST_SENDS = 50_000
 class Rules:
     """What an attacker has to live with; times are in seconds.
 
-    :param codes: that there are.
-    :param tries: of a session.
-    :param ttl: for which a code is right.
-    :param resends: of a session; each adds one more code that is right.
-    :param sends: so many in any window of that length, for each limit.
+    :param codes: how many different codes there are.
+    :param tries: how many guesses a session takes.
+    :param ttl: how long a code is right.
+    :param resends: how many more codes a session may have, each of them as right as the first.
+    :param sends: for each limit, how many sends there may be in a window, and its length.
     :param lockout_threshold: failures in a row at which the first wait begins, or ``None``.
     :param disable_after: failures in a row that are never exceeded, or ``None``.
     """
@@ -39,7 +39,7 @@ class Rules:
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
-        """Return those of one application."""
+        """Return the rules of one application."""
         account = account_rules(settings)
         return cls(
             codes=10**settings.code_length,
@@ -61,9 +61,9 @@ class Rules:
 class Attack:
     """What an attack on one account reaches.
 
-    :param sends: codes that are sent, ``None`` for any number.
-    :param guesses: codes that are tried, ``None`` for any number.
-    :param chance: that one of them is right, from 0 to 1.
+    :param sends: how many codes are sent, ``None`` for any number.
+    :param guesses: how many codes are tried, ``None`` for any number.
+    :param chance: of one of them being right, from 0 to 1.
     :param is_stopped: whether the account is disabled before the time is over.
     """
 
@@ -80,7 +80,7 @@ def best_attack(rules: Rules, seconds: int, sign_in_every: int | None = None) ->
     are the attacker's own. As many are opened as the limits allow while the codes of the first
     still live, and only then is anything guessed: so no wait keeps a session from being opened.
 
-    :param seconds: that it lasts.
+    :param seconds: how long it lasts.
     :param sign_in_every: seconds after which the owner signs in again, which clears the failures;
         ``None`` for never.
     """

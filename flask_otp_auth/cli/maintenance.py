@@ -34,10 +34,10 @@ _LOOK_EVERY = 1.0  # seconds
 @command("create-indexes")
 @json_option
 def create_indexes(as_json: bool) -> None:
-    """Make the indexes now, with all the time that they take, and not at the first request.
+    """Make the indexes now, however long that takes, and not at the first request.
 
     Sessions are then deleted after OTP_AUTH_KEEP_SESSIONS, whatever was set before. Run it before
-    a new version goes live; it does nothing where all is there.
+    a new version goes live; it does nothing if all of them are there.
     """
     state = current_state()
     with reaching_database(state):
@@ -112,10 +112,11 @@ def _progress(state: AppState) -> str:
 )
 @json_option
 def purge(older_than: int | None, as_json: bool) -> None:
-    """Delete old sessions whose time is over, and accounts that nothing has to be known of.
+    """Delete old sessions that have ended, and accounts that hold nothing any more.
 
-    MongoDB does that by itself, once a minute; this is for less than OTP_AUTH_KEEP_SESSIONS, and
-    for a server whose deletion by age is off. Failures in a row and locks stay.
+    MongoDB does that by itself, once a minute. Run this to delete sessions before
+    OTP_AUTH_KEEP_SESSIONS is over, or where the server does not delete by age. Failures in a row
+    and locks stay.
     """
     state = current_state()
     now = utc_now()

@@ -36,7 +36,7 @@ method_option = click.option(
 def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function a command in the context of the app; an error of ours ends it in words.
 
-    Its exit code is 1 if it failed, and 2 if it was called in a wrong way.
+    Its exit code is 1 if it failed, and 2 if it was called with wrong arguments.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -71,7 +71,7 @@ def current_state() -> AppState:
 
 @contextmanager
 def reaching_database(state: AppState) -> Iterator[None]:
-    """Give the database calls inside the time of one request together."""
+    """Let the database calls inside take as long together as those of one request may."""
     with database_calls(state.settings.db_timeout):
         yield
 

@@ -49,7 +49,9 @@ def risk(as_json: bool) -> None:
     for time, chance in worst.items():
         click.echo(f"At worst one account is guessed in a {time} with a chance of {_odds(chance)}.")
     if settings.test_identifiers:
-        click.echo("Test identifiers are not in this: who knows the code of one signs in as it.")
+        click.echo(
+            "Test identifiers are not counted: whoever knows the code of one signs in with it."
+        )
 
 
 def _as_dict(

@@ -78,7 +78,7 @@ class Attempts:
     ) -> str | None:
         """Return what went wrong, or ``None``."""
         if not self._places.acquire(blocking=False):
-            return f"{_MOST_AT_ONCE} messages hang already; look whether the provider is up"
+            return f"{_MOST_AT_ONCE} messages hang already; see whether the provider is up"
         attempt = _Attempt(app, message, provider, seconds, self._places.release)
         try:
             attempt.start()
@@ -109,14 +109,14 @@ class _Attempt(threading.Thread):
         self._provider = provider
         self._seconds = seconds
         self._done = done
-        self.fault: str | None = "its thread ended without a word"
+        self.fault: str | None = "its thread ended without an answer"
 
     def run(self) -> None:
         message = self._message
         try:
             with self._app.app_context():
                 taken = self._provider.send(message, self._seconds)
-            self.fault = None if taken is True else "it returned no True"
+            self.fault = None if taken is True else "it did not return True"
         except NotTakenError as error:
             self.fault = redact(str(error), message.code, message.recipient)
         except Exception as error:

@@ -9,7 +9,9 @@ function explain(error: OtpError): string {
     case "tooManyRequests":
       return "Too many codes were asked for. Please wait a little.";
     case "identifierLocked":
-      return "There were too many wrong codes. Please wait a little.";
+      return error.retryAfter === null
+        ? "There were too many wrong codes. Please contact us."
+        : "There were too many wrong codes. Please wait a little.";
     case "tooManyResends":
       return "No more codes can be sent. Please start again.";
     case "serviceUnavailable":

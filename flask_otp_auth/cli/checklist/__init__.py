@@ -28,7 +28,7 @@ def points(app: Flask, state: AppState) -> Iterator[Point]:
 def check(as_json: bool) -> None:
     """Check configuration and database against what a production site needs.
 
-    The exit code is 1 if a point fails; a warning alone is none.
+    The exit code is 1 if any point fails. Warnings alone do not change it.
     """
     found = []
     for point in points(current_app_object(), current_state()):

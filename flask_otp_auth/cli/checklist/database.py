@@ -88,7 +88,7 @@ def indexes(state: AppState) -> Iterator[Point]:
     else:
         yield failed("index of logins", "no index deletes logins that are over", _MAKE)
     if indexes_of(state.accounts.collection).get((("expireAt", 1),)) == 0:
-        yield passed("index of accounts", "accounts that nothing is known of are deleted")
+        yield passed("index of accounts", "accounts that hold nothing any more are deleted")
     else:
         yield failed("index of accounts", "no index deletes accounts that have lapsed", _MAKE)
 

@@ -78,9 +78,9 @@ def proxy(app: Flask, _: AppState) -> Iterator[Point]:
     elif app.config.get("PREFERRED_URL_SCHEME") == "https":
         yield warned(
             "proxy",
-            "there is no ProxyFix, and HTTPS is mostly ended by a proxy: then all clients seem to "
+            "there is no ProxyFix, and HTTPS usually ends at a proxy: then all clients seem to "
             "have its address and share one limit",
-            what_to_do + " If no proxy is before the app, all is well.",
+            what_to_do + " Without a proxy in front of the app, nothing is wrong.",
         )
     else:
         yield passed("proxy", "nothing says that there is one")

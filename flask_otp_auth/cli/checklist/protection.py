@@ -173,7 +173,7 @@ def _test_code(name: str, entry: FixedCode, now: datetime) -> Point:
     if now >= entry.until:
         return warned(
             name,
-            f"it is dead since {entry.until:%Y-%m-%d}",
+            f"it has been dead since {entry.until:%Y-%m-%d}",
             "Take it out of OTP_AUTH_TEST_IDENTIFIERS.",
         )
     if is_trivial(entry.code):
@@ -186,7 +186,7 @@ def _test_code(name: str, entry: FixedCode, now: datetime) -> Point:
         return failed(
             name,
             f"its code signs in until {entry.until:%Y-%m-%d}, more than a year from now",
-            "Give it an end that is near.",
+            "Give it an earlier end.",
         )
     return warned(
         name,

@@ -16,7 +16,7 @@
  * @typedef {object} Sent
  * @property {"sent"} status
  * @property {string} sessionId what `verify` and `resend` take
- * @property {Date} expiresAt when the code stops to be right, by the clock of the server
+ * @property {Date} expiresAt when the code stops being right, by the clock of the server
  * @property {number} ttl seconds until then
  */
 
