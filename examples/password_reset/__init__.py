@@ -31,6 +31,7 @@ from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.delivery import Delivery
 
 RESET = "password_reset"
+LONGEST = 128  # characters
 SHORTEST = 15  # characters: NIST SP 800-63B-4, section 3.1.1.2, where a password is the only factor
 
 
@@ -64,12 +65,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     @app.post("/password")
     @jwt_required()
     def set_password() -> tuple[str, int]:
-        claims, body = get_jwt(), request.get_json()
-        password = body.get("password") if isinstance(body, dict) else None
+        claims = get_jwt()
         if claims.get("purpose") != RESET:
             abort(403)
-        if not isinstance(password, str) or not SHORTEST <= len(password) <= 128:
-            abort(400)
+        password = password_in(request.get_json())
         user = users.find_one({"_id": ObjectId(claims["sub"])}) or abort(403)
         if fingerprint(user) != claims["replaces"]:
             abort(403)  # the token was used before, or the password has changed since
@@ -87,6 +86,14 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         return {"id": get_jwt()["sub"]}
 
     return app
+
+
+def password_in(body: Any) -> str:
+    """Return the new password of a request; without one that will do it is a 400."""
+    password = body.get("password") if isinstance(body, dict) else None
+    if not isinstance(password, str) or not SHORTEST <= len(password) <= LONGEST:
+        abort(400)
+    return password
 
 
 def fingerprint(user: dict[str, Any]) -> str:

@@ -121,6 +121,40 @@ test("a server that is away, too slow or somebody else's is told apart", async (
   });
 });
 
+test("a call that was given up before it began asks nobody", async () => {
+  let asked = 0;
+  await elsewhere((_, answer) => { asked++; answer.end("{}"); }, async () => {
+    const signal = AbortSignal.abort();
+    await assert.rejects(initiate(PHONE, "sms", { signal }), { name: "AbortError" });
+  });
+  assert.equal(asked, 0);
+});
+
+test("a code or token is not sent on to where a stranger's server points", async () => {
+  const asked = [];
+  const away = (request, answer) => {
+    asked.push(request.url);
+    answer.writeHead(307, { Location: "/elsewhere" }).end();
+  };
+  await elsewhere(away, async () => {
+    await assert.rejects(verify("a", "123456"), { code: "offline" });
+  });
+  assert.deepEqual(asked, ["/verify"]);
+});
+
+test("a refresh that found the server away is made again by the next call", async () => {
+  const answers = [[503, { error: { code: "serviceUnavailable", retryAfter: 5 } }], [200, { data: { token: "new" } }]];
+  const server = (_, answer) => {
+    const [status, body] = answers.shift();
+    answer.writeHead(status).end(JSON.stringify(body));
+  };
+  await elsewhere(server, async () => {
+    const failed = { code: "serviceUnavailable", retryAfter: 5 };
+    await assert.rejects(refresh({ refreshToken: "kept" }), failed);
+    assert.equal((await refresh({ refreshToken: "kept" })).token, "new");
+  });
+});
+
 test("calls with one refresh token at once get the same new tokens and end no login", async () => {
   const { refreshToken } = await signIn();
   const [one, two] = await Promise.all([refresh({ refreshToken }), refresh({ refreshToken })]);

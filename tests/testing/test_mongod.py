@@ -39,6 +39,8 @@ def test_server_keeps_port_and_data_over_a_restart_and_ends_when_it_is_stopped(
 
     server.stop()
     server.stop()
+    with (tmp_path / "mongod.log").open("a") as log:
+        log.write("what was written long ago\n" * 200_000)
     assert mongods_on(tmp_path) == []
     assert find_running(tmp_path) is None
     with pytest.raises(MongodError, match=r"call start\(\) first"):
@@ -47,6 +49,7 @@ def test_server_keeps_port_and_data_over_a_restart_and_ends_when_it_is_stopped(
     with server, MongoClient(server.uri("")) as client:
         assert server.uri("") == f"{uri}/"
         assert client.shop.orders.find_one() == {"_id": 1}
+    assert "long ago" not in (tmp_path / "mongod.log").read_text()  # it would fill the disk
 
 
 FORK = """

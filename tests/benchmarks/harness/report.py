@@ -1,16 +1,11 @@
-"""The results as Markdown: tables with the ratios side by side, and the goals they are held to."""
+"""The results as Markdown: tables with the ratios side by side, and the goals below them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from statistics import median
-from typing import Any
 
-Section = dict[str, Any]
-
-FLOOR, NODE = "floor", "node"
-OURS = ("ours-bare", "ours", "ours-email", "ours-mongodb", "ours-redis", "ours-memory")
-NODE_AS_SHIPPED, NODE_INDEXED = ("node", "node-2"), ("node-index", "node-index-2")
+from .goals import goals
+from .rounds import FLOOR, NODE, Rounds, Section
 
 PEERS = (
     "An earlier run with every peer, of the version that kept sends and failures of an account in "
@@ -58,40 +53,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def ratio(value: float, base: float | None) -> str:
     """Return *value* as a multiple of *base*."""
     return f"{value / base:.2f}" if base else ""
-
-
-class Rounds:
-    """The runs of one throughput part, compared round by round.
-
-    What slows a machine down for a minute slows the rows of one round alike, so the ratio of two
-    rows is the median of their ratios in each round.
-    """
-
-    def __init__(self, section: Section) -> None:
-        self.targets: Section = section.get("targets", {})
-        self._runs: Section = section.get("runs", {})
-
-    def times(self, name: str, base: str, figure: str = "logins_per_second") -> float | None:
-        """Return *figure* of the row *name* as a multiple of that of *base*."""
-        if not self._runs.get(name) or not self._runs.get(base):
-            return None
-        pairs = zip(self._runs[name], self._runs[base], strict=True)
-        return median(run[figure] / other[figure] for run, other in pairs)
-
-    def told(self, name: str, base: str, figure: str = "logins_per_second") -> str:
-        """Return the same as a cell of a table."""
-        found = self.times(name, base, figure)
-        return "" if found is None else f"{found:.2f}"
-
-    def spread(self, name: str) -> str:
-        """Return the lowest and the highest logins a second of the rounds."""
-        speeds = [run["logins_per_second"] for run in self._runs[name]]
-        return f"{min(speeds):.0f} - {max(speeds):.0f}"
-
-    def fastest(self, *names: str) -> str | None:
-        """Return which of *names* has the highest median."""
-        measured = [name for name in names if self.targets.get(name)]
-        return max(measured, key=lambda name: self.targets[name]["logins_per_second"], default=None)
 
 
 def _machine(machine: Section) -> str:
@@ -250,74 +211,6 @@ def startup(section: Section) -> str:
         ("optional packages imported", optional),
     ]
     return table(("start-up", ""), rows)
-
-
-def goals(results: Section) -> list[tuple[str, str, str, str]]:
-    """Return the goals that the results can be held to."""
-    rounds = Rounds(results.get("throughput", {}))
-    replica_set = Rounds(results.get("replica_set", {}))
-    other = [
-        name
-        for name in rounds.targets
-        if name not in (*OURS, *NODE_AS_SHIPPED, *NODE_INDEXED) and not name.startswith(FLOOR)
-    ]
-    shipped = rounds.fastest(*NODE_AS_SHIPPED)
-    peer = rounds.fastest(*other)
-    wanted = [
-        (
-            "accounts protected, of the floor whose verdict is journaled",
-            rounds.times("ours", "floor-journal"),
-            0.80,
-        ),
-        (
-            "accounts protected, of the Node plugin's as shipped",
-            shipped and rounds.times("ours", shipped),
-            1.0,
-        ),
-        *(
-            (
-                f"all defaults in {store}, of that floor with the same rules of Flask-Limiter",
-                rounds.times(f"ours-{name}", f"floor-{name}"),
-                0.80,
-            )
-            for name, store in (("mongodb", "MongoDB"), ("redis", "Redis"), ("memory", "memory"))
-        ),
-        *(
-            (
-                f"with {size['sessions']:,} sessions stored, of the Node plugin's as shipped",
-                Rounds(size).times("ours", NODE),
-                times,
-            )
-            for size, times in zip(
-                results.get("stored", {}).get("sizes", ()), (4.0, 20.0), strict=False
-            )
-        ),
-        (
-            "accounts protected, on a replica set, of the floor's",
-            replica_set.times("ours", FLOOR),
-            0.80,
-        ),
-        (
-            "accounts protected, by e-mail, of the fastest other peer's",
-            peer and rounds.times("ours-email", peer),
-            2.0,
-        ),
-    ]
-    rows = [
-        (goal, f"at least {least:g}", f"{value:.2f}", _yes(value >= least))
-        for goal, value, least in wanted
-        if isinstance(value, float)
-    ]
-    points = results.get("growth", {}).get("targets", {}).get("ours", {}).get("points")
-    if points:
-        grown = points[-1]["verify_ms"] / points[0]["verify_ms"]
-        goal = f"verify at {points[-1]['sessions']:,} sessions over verify at none"
-        rows.append((goal, "at most 1.2", f"{grown:.2f}", _yes(grown <= 1.2)))
-    return rows
-
-
-def _yes(reached: bool) -> str:
-    return "yes" if reached else "**no**"
 
 
 def _skipped(section: Section) -> list[str]:
