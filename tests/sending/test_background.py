@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,23 @@ def test_a_place_comes_back_from_a_job_that_fails(caplog: pytest.LogCaptureFixtu
     records = [record for record in caplog.records if record.name == "flask_otp_auth"]
     assert [record.levelno for record in records] == [logging.ERROR] * 3
     assert "no route to the provider" in records[0].getMessage()
+
+
+@pytest.mark.usefixtures("context")
+@pytest.mark.parametrize("job", [lambda: None, lambda: 1 / 0], ids=["ends", "fails"])
+def test_next_message_gets_the_place_of_one_that_is_done(job: Callable[[], object]) -> None:
+    sender = BackgroundSender(workers=1, waiting=0)
+    for _ in range(3):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                place = sender.reserve()
+                break
+            except ServiceUnavailable:
+                assert time.monotonic() < deadline, "the place does not come back"
+                time.sleep(0.01)
+        place.run(job)
+    sender.drain()
 
 
 def test_each_job_runs_in_a_context_of_the_app_it_came_from() -> None:

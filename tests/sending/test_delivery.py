@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -345,6 +346,16 @@ def test_provider_that_hangs_is_cut_off_at_the_timeout(make_world: MakeWorld, sc
 
         assert answer.status_code == 500
         assert 0.35 < time.monotonic() - start < 3
+        if scheme != "Flask-Mail":  # whose timeout is the host's
+            assert_no_thread_hangs_for(2)
+
+
+def assert_no_thread_hangs_for(seconds: float) -> None:
+    """Assert that those who wait for a provider end by its timeout, while it still hangs."""
+    deadline = time.monotonic() + seconds
+    while any(thread.name == "flask_otp_auth provider" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, "a thread still waits for a provider"
+        time.sleep(0.02)
 
 
 def test_provider_that_hangs_leaves_time_for_the_next(

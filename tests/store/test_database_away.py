@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import NOW, MakeWorld, World
-from pymongo import MongoClient
+from pymongo import MongoClient, common
 from pymongo.database import Database
 from stored import ID, PHONE, RIGHT, new_session
 
@@ -159,9 +159,12 @@ class Failing:
 
 
 @pytest.fixture
-def failing(replica_set: LocalMongod, make_world: MakeWorld) -> Iterator[Failing]:
+def failing(
+    replica_set: LocalMongod, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Failing]:
     # A primary that really changed would tell the driver; here it has to look again, and often.
     options = "replicaSet=faults&retryWrites=false&heartbeatFrequencyMS=500"
+    monkeypatch.setattr(common, "MIN_HEARTBEAT_INTERVAL", 0.02)
     uri = replica_set.uri(f"otp?{options}")
     world = make_world(config={"MONGO_URI": uri}, LOCKOUT_THRESHOLD=3, DISABLE_AFTER=6)
     world.initiate("+46700000000")
@@ -169,6 +172,7 @@ def failing(replica_set: LocalMongod, make_world: MakeWorld) -> Iterator[Failing
         failing = Failing(world, client)
         yield failing
         failing.stop()
+        world.close()
         client.drop_database("otp")
 
 

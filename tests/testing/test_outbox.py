@@ -203,6 +203,9 @@ def app(otp_mongo_uri):
     return app
 
 
+before = []
+
+
 @pytest.mark.parametrize("time", [1, 2])
 def test_user_signs_in(app, otp_outbox, time):
     client = app.test_client()
@@ -214,6 +217,10 @@ def test_user_signs_in(app, otp_outbox, time):
     assert answer.json["data"]["user"] == {"id": "a@example.com"}
     state = app.extensions["otp_auth"]
     assert state.database["otp_sessions"].count_documents({}) == 1
+    databases = state.mongo.cx.list_database_names()
+    assert state.database.name in databases
+    assert not set(before) & set(databases)
+    before.append(state.database.name)
     state.mongo.cx.close()
 """
 
