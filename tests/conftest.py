@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -42,11 +43,18 @@ ROOM_FOR_MONGOD = 2 * 1024**3  # bytes; the databases of tests are gone some min
 FAILED = {"failures": {"$gt": 0}}
 
 
-def folder_in_memory() -> tempfile.TemporaryDirectory[str] | None:
-    """Return a folder on the RAM disk of the system, or ``None`` where that has too little room."""
-    if RAM_DISK.is_dir() and shutil.disk_usage(RAM_DISK).free > ROOM_FOR_MONGOD:
-        return tempfile.TemporaryDirectory(prefix="otp-tests-", dir=RAM_DISK)
-    return None
+@contextlib.contextmanager
+def mongod_in_memory(args: Sequence[str] = ()) -> Iterator[LocalMongod]:
+    """Run a server whose data is on the RAM disk of the system, if that has room for it.
+
+    :param args: more arguments for ``mongod``.
+    """
+    with contextlib.ExitStack() as stack:
+        folder: Path | None = None
+        if RAM_DISK.is_dir() and shutil.disk_usage(RAM_DISK).free > ROOM_FOR_MONGOD:
+            temporary = tempfile.TemporaryDirectory(prefix="otp-tests-", dir=RAM_DISK)
+            folder = Path(stack.enter_context(temporary))
+        yield stack.enter_context(LocalMongod(folder, args=args))
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +62,9 @@ def _otp_mongo_server() -> Iterator[str]:
     """In place of the server of the testing kit: most tests would wait for a disk otherwise."""
     if given := os.environ.get("MONGO_URI"):
         yield given
-    elif (folder := folder_in_memory()) is not None:
-        with folder as path, LocalMongod(Path(path)) as mongod:
-            yield mongod.uri("")
-    else:
-        with LocalMongod() as mongod:
-            yield mongod.uri("")
+        return
+    with mongod_in_memory() as mongod:
+        yield mongod.uri("")
 
 
 @pytest.fixture(scope="session")

@@ -159,6 +159,7 @@ class TestSigningIn:
         expect(message(tab)).to_contain_text("2 tries left")
         keys.type(demo.code(address))  # the wrong one is selected
         expect_signed_in(tab, address)
+        expect(tab.get_by_role("button", name="Sign out")).to_be_enabled()
         keys.press("Tab")
         keys.press("Enter")
         expect(tab.get_by_role("link", name="Sign in")).to_be_visible()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bson import Int64
-from conftest import NOW
+from conftest import NOW, mongod_in_memory
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -20,7 +20,7 @@ from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.store.account import AccountRules, Event
 from flask_otp_auth.store.accounts import AccountStore, Admission, Failure
 from flask_otp_auth.store.database import database_calls
-from flask_otp_auth.testing.mongod import LocalMongod, free_port
+from flask_otp_auth.testing.mongod import free_port
 
 Documents = Collection[dict[str, Any]]
 DEFAULTS = [
@@ -225,7 +225,7 @@ class TestSends:
 
     def test_a_first_send_is_not_refused_because_another_was_counted_at_that_moment(self) -> None:
         """Two processes that both find no account both try to insert it; one of them is second."""
-        with LocalMongod(args=["--setParameter=enableTestCommands=1"]) as mongod:
+        with mongod_in_memory(["--setParameter=enableTestCommands=1"]) as mongod:
             clients = [MongoClient[dict[str, Any]](mongod.uri("otp")) for _ in range(2)]
             accounts = [
                 Account(client.get_default_database(), [(10, timedelta(minutes=1))])

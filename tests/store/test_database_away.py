@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import NOW, MakeWorld, World
+from conftest import NOW, MakeWorld, World, mongod_in_memory
 from pymongo import MongoClient, common
 from pymongo.database import Database
 from stored import ID, PHONE, RIGHT, new_session
@@ -126,7 +126,7 @@ def test_starting_an_app_touches_no_database(
 def replica_set() -> Iterator[LocalMongod]:
     """A replica set of one member, in which faults can be switched on."""
     args = ["--replSet=faults", "--setParameter=enableTestCommands=1"]
-    with LocalMongod(args=args) as mongod:
+    with mongod_in_memory(args) as mongod:
         with MongoClient[dict[str, Any]](mongod.uri("?directConnection=true")) as client:
             member = {"_id": 0, "host": f"127.0.0.1:{mongod.port}"}
             client.admin.command("replSetInitiate", {"_id": "faults", "members": [member]})
@@ -163,7 +163,7 @@ def failing(
     replica_set: LocalMongod, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Failing]:
     # A primary that really changed would tell the driver; here it has to look again, and often.
-    options = "replicaSet=faults&retryWrites=false&heartbeatFrequencyMS=500"
+    options = "replicaSet=faults&retryWrites=false&serverMonitoringMode=poll"
     monkeypatch.setattr(common, "MIN_HEARTBEAT_INTERVAL", 0.02)
     uri = replica_set.uri(f"otp?{options}")
     world = make_world(config={"MONGO_URI": uri}, LOCKOUT_THRESHOLD=3, DISABLE_AFTER=6)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
+from conftest import MakeWorld, World, mongod_in_memory
 from listeners import Heard
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -264,7 +264,7 @@ def test_a_collection_with_sessions_of_before_is_taken(
 
 @pytest.fixture(scope="module")
 def slow_builds() -> Iterator[LocalMongod]:
-    with LocalMongod(args=["--setParameter=enableTestCommands=1"]) as mongod:
+    with mongod_in_memory(["--setParameter=enableTestCommands=1"]) as mongod:
         yield mongod
 
 

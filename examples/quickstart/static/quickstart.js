@@ -17,6 +17,7 @@ button?.addEventListener("click", async () => {
     button.disabled = false;
   }
 });
+button?.removeAttribute("disabled"); // before this a click would have done nothing
 
 if (!user && document.cookie.includes("csrf_refresh_token=")) {
   try {
