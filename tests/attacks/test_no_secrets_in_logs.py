@@ -25,7 +25,8 @@ from flask_otp_auth.signals import session_initiated
 IDENTIFIERS = [("+46701234567", "sms"), ("5551234567", "sms"), ("user@example.com", "email")]
 SIGNALS = [
     *("session_initiated", "code_sent", "send_failed", "code_verified", "code_rejected"),
-    *("session_locked", "identifier_locked", "identifier_unlocked", "rate_limited"),
+    *("session_locked", "sign_in_failed", "rate_limited"),
+    *("identifier_locked", "identifier_unlocked"),
 ]
 JSON_TYPE = "application/json"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
