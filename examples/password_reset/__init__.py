@@ -1,12 +1,13 @@
-"""A password reset by code: the payload says what the code is for, and holds no password.
+"""A password reset by code: the payload says what the code is for, and contains no password.
 
-The client asks for a code with ``"payload": {"purpose": "password_reset"}``. The right code then
-gives no login but a token for one use: setting a new password, within ten minutes, once. A payload
-with the new password in it would lie in MongoDB in the clear, and whoever started the session
-would have chosen the password that the owner's code sets.
+The client asks for a code with ``"payload": {"purpose": "password_reset"}``. A correct code then
+yields no login, but a token that is valid for ten minutes and for one thing: setting a new
+password, once. If the payload contained the new password, MongoDB would store it in plain text, and
+the owner's code would set a password chosen by whoever started the session.
 
-A token is for one use since it names the password that it replaces. Tokens of earlier logins live
-on until they lapse.
+Every view refuses a token that is not meant for it, because the check is in one place. The token
+can be used only once because it names the password that it replaces. Tokens of earlier logins stay
+valid until they expire.
 
 Run it with a ``SECRET_KEY`` and a ``MONGO_URI`` in the environment::
 
@@ -22,13 +23,15 @@ from typing import Any, cast
 
 from bson import ObjectId
 from flask import Flask, abort, request
-from flask_jwt_extended import create_access_token, get_jwt, jwt_required
+from flask_jwt_extended import JWTManager, create_access_token, get_jwt, jwt_required
 from flask_pymongo import PyMongo
 from pymongo.database import Database
 from werkzeug.security import generate_password_hash
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.delivery import Delivery
+
+Claims = Mapping[str, Any]
 
 RESET = "password_reset"
 LONGEST = 128  # characters
@@ -45,8 +48,17 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(config)
     mongo = PyMongo(app)
     users = cast("Database[dict[str, Any]]", mongo.db).users
+    jwt = JWTManager(app)
     otp = FlaskOtpAuth(app, mongo=mongo)
     Delivery(otp)
+
+    @jwt.token_verification_loader
+    def is_for_this_view(header: Claims, claims: Claims) -> bool:
+        return (claims.get("purpose") == RESET) == (request.endpoint == "set_password")
+
+    @jwt.token_verification_failed_loader
+    def not_for_this_view(header: Claims, claims: Claims) -> tuple[str, int]:
+        return "", 403
 
     @otp.get_user_handler
     def get_user(identifier: str, method: str, payload: Any) -> dict[str, Any] | None:
@@ -66,8 +78,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     @jwt_required()
     def set_password() -> tuple[str, int]:
         claims = get_jwt()
-        if claims.get("purpose") != RESET:
-            abort(403)
         password = password_in(request.get_json())
         user = users.find_one({"_id": ObjectId(claims["sub"])}) or abort(403)
         if fingerprint(user) != claims["replaces"]:
@@ -81,15 +91,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     @app.get("/me")
     @jwt_required()
     def me() -> dict[str, str]:
-        if "purpose" in get_jwt():
-            abort(403)  # a token for one use is no login
         return {"id": get_jwt()["sub"]}
 
     return app
 
 
 def password_in(body: Any) -> str:
-    """Return the new password of a request; without one that will do it is a 400."""
+    """Return the new password in a request, or answer with a 400 if there is no acceptable one."""
     password = body.get("password") if isinstance(body, dict) else None
     if not isinstance(password, str) or not SHORTEST <= len(password) <= LONGEST:
         abort(400)
@@ -97,5 +105,5 @@ def password_in(body: Any) -> str:
 
 
 def fingerprint(user: dict[str, Any]) -> str:
-    """Return what names the stored password hash of a user, and tells nothing of it."""
+    """Return a value that identifies the stored password hash of a user without revealing it."""
     return hashlib.sha256(user.get("password", "").encode()).hexdigest()[:32]
