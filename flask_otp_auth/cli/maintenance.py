@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 
@@ -98,8 +98,16 @@ def _progress(state: AppState) -> str:
             found = list(state.database.client.admin.aggregate([own, building]))
     except InternalError:
         return " ..."
-    parts = [operation.get("progress") for operation in found]
-    done = [f"{100 * part['done'] / part['total']:.0f} %" for part in parts if part]
+    return progress_of([operation.get("progress") for operation in found])
+
+
+def progress_of(builds: Sequence[Mapping[str, int] | None]) -> str:
+    """Return how much of the index builds is done, in words.
+
+    :param builds: ``done`` and ``total`` of each build; a total of 0 is not known yet.
+    """
+    known = [build for build in builds if build and build["total"]]
+    done = [f"{100 * build['done'] / build['total']:.0f} %" for build in known]
     return f": {', '.join(done)}" if done else " ..."
 
 

@@ -19,6 +19,7 @@ from demos import copy_demo, demo_environment
 from listeners import Heard
 
 from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.cli.maintenance import progress_of
 from flask_otp_auth.openapi import describe
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -62,6 +63,22 @@ def test_an_index_that_takes_long_says_how_far_it_is(
     assert result.exit_code == 0, result.output
     assert "Making the indexes of the sessions" in result.stderr
     assert "The indexes of the sessions are there" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("builds", "told"),
+    [
+        ([], " ..."),
+        ([None], " ..."),
+        ([{"done": 0, "total": 0}], " ..."),
+        ([{"done": 0, "total": 0}, {"done": 1, "total": 4}], ": 25 %"),
+        ([{"done": 1, "total": 4}, {"done": 3, "total": 3}], ": 25 %, 100 %"),
+    ],
+)
+def test_a_build_whose_size_is_not_known_yet_does_not_end_the_command(
+    builds: list[dict[str, int] | None], told: str
+) -> None:
+    assert progress_of(builds) == told
 
 
 def test_a_collection_of_something_else_is_left_alone(world: World) -> None:
