@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from .. import identifiers, signals
 from ..exceptions import OtpAuthError, SendFailed
 from ..redaction import describe, short
-from ..sending.background import Place
+from ..sending.background import Slot
 from ..sending.current import sending
 from ..state import AppState
 from ..types import Session
@@ -19,19 +19,19 @@ _log = logging.getLogger("flask_otp_auth")
 
 
 @contextlib.contextmanager
-def place_to_send(state: AppState, *, needed: bool) -> Iterator[Place | None]:
-    """Reserve a place in the background while a send is admitted; release it if that fails.
+def reserved_slot(state: AppState, *, needed: bool) -> Iterator[Slot | None]:
+    """Reserve a slot in the background while a send is admitted; release it if that fails.
 
     :param needed: whether a code is going to be sent.
-    :returns: the place, or ``None`` if nothing is sent in the background.
-    :raises ServiceUnavailable: all places are taken.
+    :returns: the slot, or ``None`` if nothing is sent in the background.
+    :raises ServiceUnavailable: all slots are taken.
     """
-    place = state.background.reserve() if needed and state.background is not None else None
+    slot = state.background.reserve() if needed and state.background is not None else None
     try:
-        yield place
+        yield slot
     except BaseException:
-        if place is not None:
-            place.release()
+        if slot is not None:
+            slot.release()
         raise
 
 
@@ -39,21 +39,21 @@ def dispatch(
     state: AppState,
     session: Session,
     code: str,
-    place: Place | None,
+    slot: Slot | None,
     *,
     undo: Callable[[], None],
     undo_later: Callable[[], None] | None,
 ) -> None:
     """Send a code now or in the background, and withdraw it if it could not be sent.
 
-    :param place: a place in the background, or ``None`` to send now.
+    :param slot: a slot in the background, or ``None`` to send now.
     :param undo: withdraws a code that was to be sent now.
     :param undo_later: withdraws a code that was to be sent in the background, or ``None``. It must
         not change anything that a client can see: only for a user who exists can the sender fail,
         so this would reveal who has an account.
     :raises SendFailed: the code could not be sent now.
     """
-    if state.background is None or place is None:
+    if state.background is None or slot is None:
         _deliver(state, session, code, undo)
         return
     pace = state.background.pace
@@ -67,7 +67,7 @@ def dispatch(
         else:
             pace.imitate(session.method, began)
 
-    place.run(job)
+    slot.run(job)
 
 
 def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], None] | None) -> bool:

@@ -24,7 +24,7 @@ from ..store.database import database_calls
 from ..test_identifiers import fixed_code
 from ..types import InitiateResult, Method, Payload, Session
 from .accounts import account_of, look_up
-from .dispatch import dispatch, place_to_send
+from .dispatch import dispatch, reserved_slot
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -71,7 +71,7 @@ def initiate(
     session = _new_session(state, identifier, method, payload, account, locale, now)
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code)
-    with place_to_send(state, needed=fixed is None) as place:
+    with reserved_slot(state, needed=fixed is None) as slot:
         admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
         session = _admit_and_store(state, session, digest, admit, now)
     signals.notify_of(signals.session_initiated, session)
@@ -85,7 +85,7 @@ def initiate(
                 state.sessions.discard(session.session_id)
                 state.accounts.give_back(account, now, session.session_id)
 
-        dispatch(state, session, code, place, undo=undo, undo_later=None)
+        dispatch(state, session, code, slot, undo=undo, undo_later=None)
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
 
 
@@ -172,7 +172,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
         digest = state.digester.digest(session_id, code)
         accounts = state.accounts
         admit = accounts.admit_resend if fixed is None else accounts.admit_resend_unlimited
-        with place_to_send(state, needed=fixed is None) as place:
+        with reserved_slot(state, needed=fixed is None) as slot:
             _refuse_unless_sent(state, admit(account, now), session, now, stored=session_id)
             extended = state.sessions.add_code(
                 session_id, digest, max_resends=settings.max_resends, now=now
@@ -192,7 +192,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
             with database_calls(settings.db_timeout):
                 accounts.give_back(account, now)
 
-        dispatch(state, extended, code, place, undo=undo, undo_later=undo_later)
+        dispatch(state, extended, code, slot, undo=undo, undo_later=undo_later)
     left = int((session.expires_at - now).total_seconds())
     return InitiateResult(session_id, session.expires_at, left)
 

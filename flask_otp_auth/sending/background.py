@@ -40,14 +40,14 @@ class BackgroundSender:
         #: How long sends take.
         self.pace = Pace()
 
-    def reserve(self) -> Place:
-        """Keep a place for a job, before anything is counted or stored for it.
+    def reserve(self) -> Slot:
+        """Keep a slot for a job, before anything is counted or stored for it.
 
         :raises ServiceUnavailable: all are taken; it says how long the present jobs will take.
         """
         pool = self._current()
-        if pool.places.acquire(blocking=False):
-            return Place(pool, current_app._get_current_object())  # type: ignore[attr-defined]
+        if pool.slots.acquire(blocking=False):
+            return Slot(pool, current_app._get_current_object())  # type: ignore[attr-defined]
         failure = ServiceUnavailable(retry_after=pool.wait(self._capacity / self._workers))
         _log.error(
             "%s codes wait to be sent: the sender is slower than the requests [error %s]",
@@ -76,7 +76,7 @@ class _Pool:
 
     def __init__(self, workers: int, capacity: int) -> None:
         self.threads = ThreadPoolExecutor(workers, "flask_otp_auth")
-        self.places = threading.Semaphore(capacity)
+        self.slots = threading.Semaphore(capacity)
         self.process = os.getpid()
         self._recent: deque[float] = deque(maxlen=32)
         self._running: dict[int, float] = {}
@@ -101,8 +101,8 @@ class _Pool:
         return min(max(turns * each, 1), _LONGEST_WAIT)
 
 
-class Place:
-    """A place that is kept for one job; it has to be used, or released."""
+class Slot:
+    """A slot that is kept for one job; it has to be used, or released."""
 
     def __init__(self, pool: _Pool, app: Flask) -> None:
         self._pool = pool
@@ -126,5 +126,5 @@ class Place:
         self._pool.threads.submit(run)
 
     def release(self) -> None:
-        """Give the place back."""
-        self._pool.places.release()
+        """Give the slot back."""
+        self._pool.slots.release()

@@ -63,7 +63,7 @@ def context(app: Flask) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("context")
-def test_more_jobs_than_places_are_refused_and_places_come_back(gate: Gate) -> None:
+def test_more_jobs_than_slots_are_refused_and_slots_come_back(gate: Gate) -> None:
     sender = BackgroundSender(workers=2, waiting=3)
     for n in range(5):
         sender.reserve().run(lambda n=n: gate.job(n))
@@ -122,12 +122,12 @@ def test_next_message_gets_the_place_of_one_that_is_done(job: Callable[[], objec
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                place = sender.reserve()
+                slot = sender.reserve()
                 break
             except ServiceUnavailable:
-                assert time.monotonic() < deadline, "the place does not come back"
+                assert time.monotonic() < deadline, "the slot does not come back"
                 time.sleep(0.01)
-        place.run(job)
+        slot.run(job)
     sender.drain()
 
 

@@ -113,8 +113,8 @@ def test_a_client_is_told_how_long_the_queue_really_is(has_ended: bool) -> None:
 @pytest.mark.usefixtures("context")
 def test_the_wait_is_never_over_a_quarter_of_an_hour() -> None:
     sender, go_on = BackgroundSender(workers=1, waiting=20_000), threading.Event()
-    places = [sender.reserve() for _ in range(20_001)]
-    places[0].run(lambda: go_on.wait(PATIENCE))
+    slots = [sender.reserve() for _ in range(20_001)]
+    slots[0].run(lambda: go_on.wait(PATIENCE))
     time.sleep(0.1)
     assert refused(sender) == 900
     go_on.set()
