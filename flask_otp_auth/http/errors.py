@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, current_app, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits.storage import MemoryStorage
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.http import HTTP_STATUS_CODES
 
 from .. import signals
@@ -144,6 +144,16 @@ def harden(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     if g.get(_OURS) is response:
         setattr(g, _OURS, (response, response.headers.get("Retry-After")))
+    return response
+
+
+def harden_wrong_method(response: Response) -> Response:
+    """Do the same for a wrong method, which Flask answers without asking the blueprint."""
+    if isinstance(request.routing_exception, MethodNotAllowed) and any(
+        rule.rule == request.path and rule.endpoint.startswith("otp_auth.")
+        for rule in current_app.url_map.iter_rules()
+    ):
+        return harden(response)
     return response
 
 

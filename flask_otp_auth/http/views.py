@@ -26,6 +26,7 @@ from .errors import (
     answer_http_error,
     answer_unexpected_error,
     harden,
+    harden_wrong_method,
     json_answer,
     restore_retry_after,
 )
@@ -73,6 +74,7 @@ def register(
     blueprint.register_error_handler(Exception, answer_unexpected_error)
     blueprint.after_request(harden)
     app.register_blueprint(blueprint)
+    app.after_request(harden_wrong_method)
     # Flask calls the first of the application's functions last, after that of any Limiter.
     app.after_request_funcs.setdefault(None, []).insert(0, restore_retry_after)
 

@@ -508,6 +508,19 @@ class TestErrors:
         assert answer.status == 405
         assert answer.headers.get_content_type() == "text/html"
         assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+        assert_hardened(answer)
+
+    def test_wrong_method_for_a_view_of_the_host_beside_ours_keeps_its_headers(
+        self, world: World
+    ) -> None:
+        post = {"view_func": lambda: "", "methods": ["POST"]}
+        world.app.add_url_rule("/otp/of-the-host", "of_the_host", **post)
+        world.app.add_url_rule("/otp/moved", "moved", redirect_to="/elsewhere", **post)
+        with threaded(world.app) as site:
+            answers = [site.send("GET", f"/otp/{path}") for path in ("of-the-host", "moved")]
+
+        assert [answer.status for answer in answers] == [405, 405]
+        assert not any("Cache-Control" in answer.headers for answer in answers)
 
     def test_no_other_site_may_call_from_a_browser(self, site: Site) -> None:
         headers = {
