@@ -407,6 +407,8 @@ def test_the_code_of_another_session_is_wrong(world):
     [
         ((5, "sms"), InvalidRequest, ["identifier"]),
         ((None, "sms"), InvalidRequest, ["identifier"]),
+        ((PHONE.encode(), "sms"), InvalidRequest, ["identifier"]),
+        ((PHONE, b"sms"), InvalidRequest, ["method"]),
         ((PHONE, "voice"), InvalidRequest, ["method"]),
         ((PHONE, None), InvalidRequest, ["method"]),
         ((PHONE, "sms", "text"), InvalidRequest, ["payload"]),
@@ -432,9 +434,11 @@ def test_what_http_refuses_python_refuses_too(world, arguments, error, fields):
     [
         ("sessionId", None),
         ("sessionId", 5),
+        ("sessionId", b"0" * 32),
         ("sessionId", {"$ne": None}),
         ("sessionId", ""),
         ("code", 123456),
+        ("code", b"123456"),
         ("code", None),
         ("code", ""),
         ("code", " - "),

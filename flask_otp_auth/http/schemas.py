@@ -97,8 +97,17 @@ def check_payload(payload: object) -> None:
         raise ValidationError(f"Must not be over {PAYLOAD_BYTES} bytes of JSON.")
 
 
+class _Text(fields.String):
+    """A str, and nothing else: marshmallow takes bytes too, which Python may send."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, *args, **kwargs)
+
+
 def _session_id() -> fields.String:
-    return fields.String(
+    return _Text(
         required=True,
         data_key="sessionId",
         validate=[validate.Length(1, 128), _no_surrogates],
@@ -113,8 +122,8 @@ class _Request(Schema):
 class InitiateRequest(_Request):
     """The body of ``POST /initiate``; the identifier is validated by ``identifiers``."""
 
-    identifier = fields.String(required=True, validate=_no_surrogates)
-    method = fields.String(required=True)
+    identifier = _Text(required=True, validate=_no_surrogates)
+    method = _Text(required=True)
     payload = fields.Raw(allow_none=True, load_default=None, validate=check_payload)
 
 
@@ -122,9 +131,7 @@ class VerifyRequest(_Request):
     """The body of ``POST /verify``."""
 
     session_id = _session_id()
-    code = fields.String(
-        required=True, validate=[validate.Length(1, 64), _no_surrogates, check_not_blank]
-    )
+    code = _Text(required=True, validate=[validate.Length(1, 64), _no_surrogates, check_not_blank])
 
 
 class ResendRequest(_Request):
@@ -144,7 +151,7 @@ def initiate_request(methods: tuple[Method, ...], *, trusts_devices: bool) -> Sc
     :param methods: the methods that the application offers.
     :param trusts_devices: whether a body may have a ``deviceToken``, of any value.
     """
-    method = fields.String(
+    method = _Text(
         required=True, validate=validate.OneOf(methods, error="Must be one of: {choices}.")
     )
     members: dict[str, fields.Field[Any]] = {"method": method}
