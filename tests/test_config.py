@@ -195,6 +195,8 @@ FLAGS_OF_WRONG_TYPE = ["True", "false", "", 0, 1, None, []]
                 True,
             )
         ),
+        ("IDENTIFIER_LIMITS", "1 per minute; 1001 per day"),
+        *(("TRUSTED_DEVICES", value) for value in (0, -1, 1.5, "3600", True, 10 * 366 * 86400 + 1)),
         ("TEST_IDENTIFIERS", None),
         ("TEST_IDENTIFIERS", ["+46701234567"]),
         ("TEST_IDENTIFIERS", {"+46701234567": "123456"}),
@@ -309,6 +311,7 @@ def test_an_app_without_options_limits_its_sends_as_documented(name, counts):
     ("text", "counts"),
     [
         ("3 per minute", [(3, 60)]),
+        ("1000 per day", [(1000, 86400)]),
         ("3/minute;7/hour", [(3, 60), (7, 3600)]),
         ("100 per day; 10 per 15 minutes", [(10, 900), (100, 86400)]),
     ],

@@ -203,6 +203,7 @@ def _resendable(state: AppState, session_id: str) -> Session:
     if session is None or session.status in ("verified", "locked"):
         raise SessionNotFound
     if session.status == "expired":
+        state.sessions.discard(session_id)  # nobody may have tried a code since
         raise SessionExpired
     if session.resends >= state.settings.max_resends:
         raise TooManyResends

@@ -147,7 +147,7 @@ class SessionStore:
         self._collection.update_one({"_id": session_id}, {"$pull": {"digests": digest}})
 
     def discard(self, session_id: str) -> None:
-        """End a pending session whose code could not be sent."""
+        """End a pending session whose code could not be sent, or whose time is over."""
         self._collection.update_one(
             {"_id": session_id, "status": "pending"},
             {"$set": {"status": "expired"}, "$unset": {"digests": ""}},

@@ -300,6 +300,8 @@ def test_an_expired_session_is_expired_whether_judged_or_not(
 
     assert (answer.status_code, answer.json) == (403, EXPIRED)
     assert len(unlimited.outbox) == 1
+    assert stored(unlimited, session_id)["status"] == "expired"
+    assert "digests" not in stored(unlimited, session_id)
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,10 @@ class Sessions(RuleBasedStateMachine):
             assert answer.json["data"]["ttl"] == left
 
     def _model_of_resend(self, session: Started) -> int:
+        self._expire(session)
         if session.status in ("verified", "locked"):
             return 404
-        if session.status == "expired" or self.now >= session.expires_at:
+        if session.status == "expired":
             return 403
         return 200 if len(session.codes) <= MAX_RESENDS else 429
 
@@ -130,8 +131,7 @@ class Sessions(RuleBasedStateMachine):
         session.outcomes[outcome] += 1
 
     def _model(self, session: Started, right: bool) -> tuple[int, str, int | None]:
-        if session.status == "pending" and self.now >= session.expires_at:
-            session.status = "expired"
+        self._expire(session)
         match session.status:
             case "verified":
                 return 400, "alreadyVerified", None
@@ -147,6 +147,10 @@ class Sessions(RuleBasedStateMachine):
             session.status = "locked"
             return 403, "locked", 0
         return 401, "invalid_code", MAX_ATTEMPTS - session.wrong
+
+    def _expire(self, session: Started) -> None:
+        if session.status == "pending" and self.now >= session.expires_at:
+            session.status = "expired"
 
     @invariant()
     def promises_hold(self) -> None:
@@ -165,7 +169,7 @@ class Sessions(RuleBasedStateMachine):
                 kept = document.keys() - {"verdict"}
                 assert {key: document[key] for key in kept} == session.ended
             elif document["status"] in END_STATES:
-                del document["verdict"]
+                document.pop("verdict", None)  # a session that a resend ended has none
                 session.ended = document
 
 
