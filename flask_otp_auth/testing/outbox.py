@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -47,9 +45,26 @@ class Sent:
 class Outbox:
     """The messages of one application since :func:`otp_outbox` began, the oldest first."""
 
-    def __init__(self, state: AppState) -> None:
+    def __init__(self, app: Flask, state: AppState) -> None:
         self._state = state
         self._sent: list[Sent] = []
+        self._app: Flask | None = app
+        self._before = state.handlers.divert(app, self.take)
+        app.extensions["otp_auth"] = without_send_limits(state)
+
+    def __enter__(self) -> Outbox:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Have messages sent again, under their limits; those that are here stay."""
+        app, self._app = self._app, None
+        if app is not None:
+            _drain(self._state.background)
+            self._state.handlers.divert(app, self._before)
+            app.extensions["otp_auth"] = self._state
 
     @property
     def messages(self) -> list[Sent]:
@@ -108,8 +123,7 @@ class Outbox:
         return True
 
 
-@contextmanager
-def otp_outbox(app: Flask) -> Iterator[Outbox]:
+def otp_outbox(app: Flask) -> Outbox:
     """Keep the messages of an application instead of sending them, and lift its limits on codes.
 
     Meanwhile no ``send_code_handler`` is needed, and none is called. The limits on clients and
@@ -118,21 +132,14 @@ def otp_outbox(app: Flask) -> Iterator[Outbox]:
     threads.
 
     :param app: an application on which ``init_app`` was called.
-    :returns: a context manager whose value is the :class:`Outbox`.
+    :returns: the :class:`Outbox`, a context manager. Messages are sent again at the end of the
+        ``with`` statement, or after :meth:`Outbox.close`.
     :raises RuntimeError: ``init_app`` was not called on the application.
     """
     state = cast("AppState | None", app.extensions.get("otp_auth"))
     if state is None:
         raise RuntimeError("This app has no Flask-OTP-Auth: call init_app(app) before otp_outbox.")
-    outbox = Outbox(state)
-    before = state.handlers.divert(app, outbox.take)
-    app.extensions["otp_auth"] = without_send_limits(state)
-    try:
-        yield outbox
-    finally:
-        _drain(state.background)
-        state.handlers.divert(app, before)
-        app.extensions["otp_auth"] = state
+    return Outbox(app, state)
 
 
 def _drain(background: BackgroundSender | None) -> None:

@@ -62,6 +62,21 @@ def test_limits_and_sender_are_back_after_the_outbox(make_world: MakeWorld) -> N
     assert len(world.outbox) == 9
 
 
+def test_outbox_that_is_only_called_keeps_codes_until_it_is_closed(make_world: MakeWorld) -> None:
+    world = make_world(guarded=True)
+    outbox = otp_outbox(world.app)
+
+    for _ in range(2):
+        session_id = initiate(world).json["data"]["sessionId"]
+        assert world.verify(session_id, outbox.last_code(EMAIL)).status_code == 200
+    assert world.outbox == []
+    outbox.close()
+    outbox.close()
+
+    assert [initiate(world).status_code for _ in range(2)] == [200, 429]
+    assert (len(outbox.messages), len(world.outbox)) == (2, 1)
+
+
 def test_sender_is_not_needed_meanwhile(make_world: MakeWorld) -> None:
     world = make_world(handlers=False)
 
