@@ -94,8 +94,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "TRUSTED_DEVICES",
         None,
-        f"None or an integer of seconds from 60 to {_DEVICE_LIFETIME_MAX}",
-        read.or_none(read.integer(60, _DEVICE_LIFETIME_MAX)),
+        f"None or an integer of seconds from 1 to {_DEVICE_LIFETIME_MAX}",
+        read.or_none(read.integer(1, _DEVICE_LIFETIME_MAX)),
     ),
     Option(
         "PHONE_REGIONS",

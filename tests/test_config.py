@@ -347,6 +347,8 @@ def test_bounds_that_contradict_each_other_stop_the_start(options, key):
     [
         {"MAX_ATTEMPTS": 5, "LOCKOUT_THRESHOLD": 5, "DISABLE_AFTER": 6},
         {"LOCKOUT_THRESHOLD": None, "DISABLE_AFTER": 1},
+        {"TRUSTED_DEVICES": 1},
+        {"TRUSTED_DEVICES": 10 * 366 * 86400},
         {"LOCKOUT_THRESHOLD": 500, "DISABLE_AFTER": None},
         {"LOCKOUT_THRESHOLD": None, "DISABLE_AFTER": None},
     ],
