@@ -15,6 +15,8 @@ LONGEST_WAIT = timedelta(seconds=900)
 DAMAGED = 2**31 - 1
 #: A reservation that ends later than this comes from a server whose clock is ahead, and is ignored.
 LONGEST_RESERVATION = timedelta(hours=2)
+#: The longest time that a count is expected to take after its verdict, whatever the timeout.
+LONGEST_COUNT = timedelta(minutes=30)
 # A document is kept for this much longer than what it holds, since the clocks of servers differ.
 _SKEW = timedelta(minutes=1)
 

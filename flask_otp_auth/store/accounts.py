@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from .account import DAMAGED, AccountRules, Event
+from .account import DAMAGED, LONGEST_COUNT, AccountRules, Event
 from .admission import admit
 from .database import Document, acknowledged, durable
 from .expressions import Stage, encoded
@@ -22,7 +22,6 @@ from .failures import fail, give_back, settle, unlock
 # A reservation outlasts its session by as much as the clocks of two servers may differ, and by the
 # time it can take to count the last failure. It still has to be below LONGEST_RESERVATION.
 _CLOCKS_DIFFER = timedelta(seconds=30)
-_LONGEST_COUNT = timedelta(minutes=30)
 _SEPARATOR = ":"
 
 
@@ -157,7 +156,7 @@ class AccountStore:
     def _reservation(
         self, session_id: str, tries: int, expires_at: datetime, now: datetime
     ) -> dict[str, Any]:
-        until = expires_at + _CLOCKS_DIFFER + min(self.rules.count_within, _LONGEST_COUNT)
+        until = expires_at + _CLOCKS_DIFFER + min(self.rules.count_within, LONGEST_COUNT)
         return {"now": now, "session": session_id, "tries": tries, "until": until}
 
     def _admit(self, key: str, update: list[Stage], variables: Mapping[str, Any]) -> Admission:

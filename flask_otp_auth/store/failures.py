@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from .account import (
     DAMAGED,
+    LONGEST_COUNT,
     LONGEST_RESERVATION,
     LONGEST_WAIT,
     AccountRules,
@@ -34,7 +35,6 @@ def fail(rules: AccountRules) -> list[Stage]:
     failure that was judged before the last correct code is not counted, whichever of the two gets
     here first.
     """
-    counts = {"$not": [{"$lt": ["$$judgedAt", "$clearedAt"]}]}
     over = {"$subtract": ["$failures", rules.lockout_threshold or 0]}
     begins = rules.lockout_threshold is not None and {
         "$and": [{"$gte": [over, 0]}, {"$eq": [{"$mod": [over, rules.step]}, 0]}]
@@ -49,7 +49,7 @@ def fail(rules: AccountRules) -> list[Stage]:
     until = {"$add": ["$$now", _wait({"$divide": [over, rules.step]})]}
     return [
         *read(),
-        {"$set": {"counts": counts, "open": _with_a_try_less()}},
+        {"$set": {"counts": _counts(rules), "open": _with_a_try_less()}},
         {
             "$set": {
                 "failures": {
@@ -72,6 +72,21 @@ def fail(rules: AccountRules) -> list[Stage]:
         },
         {"$set": {"expireAt": expire_at(rules), "counts": "$$REMOVE", "retryAt": "$$REMOVE"}},
     ]
+
+
+def _counts(rules: AccountRules) -> Expression:
+    """Return whether a failure was judged after the correct code that cleared the account last.
+
+    A failure that seems to be older than that by more than a count can take was judged after it,
+    by a clock that has been set back since.
+    """
+    slowest = min(rules.count_within, LONGEST_COUNT)
+    return {
+        "$or": [
+            {"$not": [{"$lt": ["$$judgedAt", "$clearedAt"]}]},
+            {"$lt": ["$$judgedAt", earlier("$clearedAt", slowest)]},
+        ]
+    }
 
 
 def _with_a_try_less() -> Expression:

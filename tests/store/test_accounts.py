@@ -658,6 +658,25 @@ def test_a_database_that_is_away_lets_nothing_through(name: str) -> None:
             calls[name]()
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(days=1)], ids=str)
+@pytest.mark.parametrize("by", ["right code", "unlock"])
+def test_a_clock_of_the_database_that_is_set_back_hides_no_wrong_code(
+    database: Database[dict[str, Any]], documents: Documents, by: str, ahead: timedelta
+) -> None:
+    account = Account(database, threshold=3, disable_after=5)
+    account.ask(session="s")
+    account.fail("s")
+    if by == "unlock":
+        account.store.unlock(account.key, NOW)
+        documents.update_one({}, {"$set": {"clearedAt": NOW + ahead}})
+    else:
+        account.succeed("s", judged_at=NOW + ahead)
+
+    events = [account.fail(judged_at=at(n), now=at(n)).event for n in range(5)]
+
+    assert events == [Event.FAILED, Event.FAILED, Event.WAITING, Event.FAILED, Event.DISABLED]
+
+
 DAMAGE: list[dict[str, Any]] = [
     *({"lockedUntil": value} for value in ("2026-01-01", 0, False, [], None)),
     *({"failures": value} for value in ("6", None, [], float("nan"), True, -1, Int64(-5))),
