@@ -327,6 +327,34 @@ def test_the_start_warns_of_each_entry_and_does_not_print_its_code(
         assert secret not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("code", "days", "told"),
+    [
+        ("000000", 30, ["a code that anybody would try first"]),
+        ("345678", 30, ["a code that anybody would try first"]),
+        ("654321", 30, ["a code that anybody would try first"]),
+        (CODE, 365, []),
+        (CODE, 367, ["valid for more than a year"]),
+        ("111111", 400, ["a code that anybody would try first", "valid for more than a year"]),
+    ],
+)
+def test_the_start_warns_of_a_code_that_is_easily_guessed_and_of_an_end_that_is_far(
+    code: str,
+    days: int,
+    told: list[str],
+    make_world: MakeWorld,
+    clock: time_machine.Traveller,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    until = (NOW + timedelta(days=days)).isoformat()
+    make_world(TEST_IDENTIFIERS={REVIEWER: {"code": code, "until": until}})
+
+    *found, _entry = warnings_of(caplog)
+    assert len(found) == len(told)
+    assert all(text in line for text, line in zip(told, found, strict=True))
+    assert code not in caplog.text
+
+
 def test_no_entry_no_warning(
     make_world: MakeWorld, clock: time_machine.Traveller, caplog: pytest.LogCaptureFixture
 ) -> None:
