@@ -390,6 +390,19 @@ def test_a_session_used_while_a_resend_is_on_its_way_gets_no_code_more(
     assert "digests" not in stored(slow, session_id)
 
 
+def test_a_resend_that_comes_too_late_costs_the_owner_no_send(
+    make_world: MakeWorld, meanwhile: Meanwhile, clock: time_machine.Traveller
+) -> None:
+    options = {"guarded": True, "IDENTIFIER_LIMITS": "1 per 30 seconds"}
+    slow, other = make_world(listeners=[meanwhile], **options), make_world(**options)
+    session_id = slow.initiate()
+    clock.shift(30)
+    meanwhile.before("findAndModify", lambda: other.verify(session_id, slow.code))
+
+    assert resend(slow, session_id).status_code == 404
+    assert error_of(resend(slow, slow.initiate())) == (429, "tooManyRequests")
+
+
 def test_the_last_resend_goes_to_one_of_two_and_the_other_is_told_why(
     racing: tuple[World, World], meanwhile: Meanwhile
 ) -> None:
