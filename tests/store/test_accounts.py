@@ -270,6 +270,17 @@ class TestFailures:
                 waits[failure] = account.wait_of(now)
         return waits
 
+    def test_a_lock_by_a_clock_that_jumped_ahead_is_no_longer_than_the_longest_wait(
+        self, database: Database[dict[str, Any]]
+    ) -> None:
+        account = Account(database, threshold=1, disable_after=9)
+        account.fail(now=NOW + timedelta(days=3650))
+
+        for n in (0, 100, 899):
+            refused = account.ask(at(n))
+            assert (refused.event, refused.retry_at) == (Event.LOCKED, at(900))
+        assert account.ask(at(900)).event is Event.SENT
+
     def test_the_waits_double_from_30_seconds_to_a_quarter_of_an_hour(
         self, database: Database[dict[str, Any]]
     ) -> None:
