@@ -13,6 +13,7 @@ from bson.codec_options import DatetimeConversion, TypeDecoder, TypeRegistry
 from conftest import SECRET_KEY
 from flask import Flask
 from flask_pymongo import PyMongo
+from pymongo import ReadPreference
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.exceptions import SessionExpired
@@ -56,6 +57,21 @@ def host(request: pytest.FixtureRequest, mongo_uri: str) -> Iterator[tuple[Flask
     yield app, FlaskOtpAuth(app, mongo=mongo)
     assert mongo.cx is not None
     mongo.cx.close()
+
+
+@pytest.mark.parametrize("store", ["sessions", "accounts", "families"])
+def test_no_option_of_the_client_has_guesses_judged_by_a_copy_that_lags_behind(store: str) -> None:
+    app = Flask("host")
+    uri = "mongodb://127.0.0.1:1/host?w=0&readPreference=secondaryPreferred&readConcernLevel=available"
+    app.config.update(SECRET_KEY=SECRET_KEY, MONGO_URI=uri)
+    otp = FlaskOtpAuth(app)
+
+    collection = getattr(app.extensions["otp_auth"], store).collection
+
+    assert collection.read_preference == ReadPreference.PRIMARY
+    assert collection.read_concern.document == {"level": "local"}
+    assert collection.write_concern.document == {"w": "majority"}
+    otp.close(app)
 
 
 def test_no_option_of_the_client_makes_logins_fail(
