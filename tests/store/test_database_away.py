@@ -197,6 +197,14 @@ def test_a_send_that_a_failover_interrupts_is_a_503_and_sends_nothing(
     assert len(failing.world.outbox) == 1
 
 
+def test_a_first_send_that_another_was_quicker_than_is_asked_once_more(failing: Failing) -> None:
+    """MongoDB tries such an upsert again by itself, but not always."""
+    failing.fail("findAndModify", errorCode=11001)  # as 11000, which a fault cannot have
+
+    assert failing.world.client.post("/otp/initiate", json=ASK).status_code == 200
+    assert len(failing.world.outbox) == 2
+
+
 @pytest.mark.parametrize("code", WRITE_CONCERN_ERRORS)
 def test_a_guess_that_a_failover_interrupts_is_a_503(code: int, failing: Failing) -> None:
     session_id = failing.world.initiate()
