@@ -385,8 +385,9 @@ def test_the_id_of_a_session_is_taken_as_it_was_given(world):
         assert world.otp.get_session(session_id).attempts == 0
 
 
-def test_the_right_code_of_nobody_is_not_found(world):
-    world.users[PHONE] = None
+@pytest.mark.parametrize("nobody", [None, False])
+def test_the_right_code_of_nobody_is_not_found(world, nobody):
+    world.users[PHONE] = nobody
     with world.app.app_context():
         session_id = world.otp.initiate(PHONE, "sms").session_id
         assert world.otp.verify(session_id, world.code) == NO_USER
