@@ -450,10 +450,11 @@ def test_a_fault_of_the_host_is_not_told_as_a_store_that_is_away(mongo_uri: str)
         assert world.outbox == []
 
 
+@pytest.mark.parametrize("kind", ["RATELIMIT_DEFAULT", "RATELIMIT_APPLICATION"])
 def test_our_own_limits_do_not_fall_on_the_hosts_routes(
-    mongo_uri: str, clock: time_machine.Traveller
+    mongo_uri: str, clock: time_machine.Traveller, kind: str
 ) -> None:
-    with host(mongo_uri, RATELIMIT_DEFAULT="1 per minute") as world:
+    with host(mongo_uri, **{kind: "1 per minute"}) as world:
         assert [world.client.get("/").status_code for _ in range(30)] == [200] * 30
 
 

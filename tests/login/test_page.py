@@ -176,6 +176,7 @@ def test_page_says_no_more_about_accounts_than_the_endpoints(make_world: MakeWor
         ("sv", "sv"),
         ("de-AT", "de"),
         ("fr-CH, de;q=0.5", "fr"),
+        ("sv;q=0", "en"),
         ("ja, es;q=0.1", "es"),
         ("ja", "en"),
         ("sv;q=0, de", "de"),
