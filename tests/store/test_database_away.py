@@ -13,6 +13,7 @@ import pytest
 from conftest import NOW, MakeWorld, World, mongod_in_memory
 from pymongo import MongoClient, common
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 from stored import ID, PHONE, RIGHT, new_session
 
 from flask_otp_auth.exceptions import InternalError, ServiceUnavailable
@@ -203,6 +204,18 @@ def test_a_first_send_that_another_was_quicker_than_is_asked_once_more(failing: 
 
     assert failing.world.client.post("/otp/initiate", json=ASK).status_code == 200
     assert len(failing.world.outbox) == 2
+
+
+def test_a_retention_that_cannot_be_changed_is_an_error_and_not_kept_to_itself(
+    failing: Failing,
+) -> None:
+    database = failing.world.mongo.db
+    assert database is not None
+    sessions = SessionStore(database, "otp_sessions", keep=777)
+    failing.fail("collMod", errorCode=96)
+
+    with pytest.raises(OperationFailure):
+        sessions.create_indexes()
 
 
 @pytest.mark.parametrize("code", WRITE_CONCERN_ERRORS)
