@@ -188,8 +188,8 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
                 state.sessions.drop_code(session_id, digest)
 
         def undo() -> None:
-            undo_later()
             with database_calls(settings.db_timeout):
+                state.sessions.take_back_resend(session_id, digest)
                 accounts.give_back(account, now)
 
         dispatch(state, extended, code, slot, undo=undo, undo_later=undo_later)

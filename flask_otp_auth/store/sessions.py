@@ -142,8 +142,15 @@ class SessionStore:
         )
         return None if document is None else _session(document)
 
+    def take_back_resend(self, session_id: str, digest: bytes) -> None:
+        """Remove the digest of a code that could not be sent, and do not count its resend."""
+        self._collection.update_one(
+            {"_id": session_id, "digests": digest},
+            {"$pull": {"digests": digest}, "$inc": {"resends": -1}},
+        )
+
     def drop_code(self, session_id: str, digest: bytes) -> None:
-        """Remove the digest of a code that could not be sent."""
+        """Remove the digest of a code that could not be sent, without a sign of it for a client."""
         self._collection.update_one({"_id": session_id}, {"$pull": {"digests": digest}})
 
     def discard(self, session_id: str) -> None:

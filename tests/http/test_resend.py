@@ -363,6 +363,21 @@ def test_a_code_that_did_not_go_out_is_taken_back_and_the_session_goes_on(
     assert unlimited.verify(session_id, unlimited.code).status_code == 200
 
 
+def test_a_resend_that_was_not_sent_is_given_back(unlimited: World) -> None:
+    session_id = unlimited.initiate()
+    works = [False, False, False, True, True, True]
+
+    @unlimited.otp.send_code_handler
+    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+        return works.pop(0)
+
+    statuses = [resend(unlimited, session_id).status_code for _ in range(6)]
+
+    assert statuses == [500, 500, 500, 200, 200, 429]
+    found = stored(unlimited, session_id)
+    assert (found["resends"], len(found["digests"]), works) == (2, 3, [True])
+
+
 @pytest.fixture
 def meanwhile() -> Meanwhile:
     return Meanwhile()
