@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from .types import Method
 METHODS: tuple[Method, ...] = ("sms", "email")
 _NAMESPACE_MAX = 200
 _SENDS_MAX = 1000
+_SECONDS_MAX = 2**31 // 1000  # MongoDB's maxTimeMS has 31 bits
 
 
 class NotAllowedError(ValueError):
@@ -39,7 +39,7 @@ def seconds(value: Any) -> float:
     """Read a number of seconds above 0."""
     if type(value) not in (int, float):
         raise NotAllowedError(f"is a {type(value).__name__}")
-    if not (value > 0 and value < threading.TIMEOUT_MAX):
+    if not (value > 0 and value <= _SECONDS_MAX):
         raise NotAllowedError("is too large" if value > 0 else f"is {value}")
     return float(value)
 

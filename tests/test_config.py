@@ -110,6 +110,7 @@ def test_every_option_has_a_default_that_is_itself_allowed():
         ("SEND_IN_BACKGROUND", True, True),
         ("DB_TIMEOUT", 1, 1.0),
         ("DB_TIMEOUT", 0.05, 0.05),
+        ("DB_TIMEOUT", 2_147_483, 2_147_483.0),
     ],
 )
 def test_an_allowed_value_takes_effect(key, value, seen):
@@ -255,6 +256,7 @@ FLAGS_OF_WRONG_TYPE = ["True", "false", "", 0, 1, None, []]
         ("DB_TIMEOUT", -1),
         ("DB_TIMEOUT", float("nan")),
         ("DB_TIMEOUT", float("inf")),
+        ("DB_TIMEOUT", 2_147_484),  # more milliseconds than MongoDB takes
         pytest.param("DB_TIMEOUT", 10**400, id="DB_TIMEOUT-10**400"),
         ("DB_TIMEOUT", True),
         ("DB_TIMEOUT", "3"),
