@@ -20,7 +20,7 @@ from .http.client_limits import limiter_for
 from .http.language import preferred_language
 from .keys import require_jwt_key
 from .login.page import add_page
-from .state import AppState, build_state
+from .state import EXTENSION, AppState, build_state
 from .store.database import database_of
 from .types import (
     GetUserHandler,
@@ -32,8 +32,6 @@ from .types import (
     VerifyResult,
     VerifySuccessHandler,
 )
-
-_NAME = "otp_auth"
 
 SendCode = TypeVar("SendCode", bound=SendCodeHandler)
 GetUser = TypeVar("GetUser", bound=GetUserHandler)
@@ -80,7 +78,7 @@ class FlaskOtpAuth:
             its key.
         :raises RuntimeError: *app* has been initialised before.
         """
-        if _NAME in app.extensions:
+        if EXTENSION in app.extensions:
             raise RuntimeError(
                 "Flask-OTP-Auth has been initialised on this app before; "
                 "use that FlaskOtpAuth, or call init_app only once."
@@ -107,7 +105,7 @@ class FlaskOtpAuth:
                 close()
             raise
         token_views.refuse_logged_out(app)
-        app.extensions[_NAME] = state
+        app.extensions[EXTENSION] = state
         cli.register(app)
         test_identifiers.announce(settings.test_identifiers, utc_now())
         weaknesses.announce(app, settings, makes_own_tokens=self._handlers.makes_own_tokens)
@@ -265,7 +263,7 @@ class FlaskOtpAuth:
         return self._state_of(current_app)
 
     def _state_of(self, app: Flask) -> AppState:
-        state = app.extensions.get(_NAME)
+        state = app.extensions.get(EXTENSION)
         if state is None or state.handlers is not self._handlers:
             raise RuntimeError(
                 "This FlaskOtpAuth has not been initialised on the current app; "

@@ -14,6 +14,7 @@ from . import signals
 from .clock import utc_now
 from .flow import find_session
 from .option_values import METHODS
+from .state import state_of
 
 _NAME = "otp_auth_metrics"
 # The limits on clients apply before the body is read, so the method is not known.
@@ -124,7 +125,7 @@ def _receivers(metrics: Metrics) -> list[tuple[NamedSignal, Receiver]]:
         app: Flask, *, method: str | None, session_id: str | None, **__: str | None
     ) -> None:
         metrics.verdicts.labels(method or _UNKNOWN, "accepted").inc()
-        session = find_session(app.extensions["otp_auth"], session_id or "")
+        session = find_session(state_of(app), session_id or "")
         if session is not None:
             passed = (session.verified_at or utc_now()) - session.created_at
             metrics.time_to_verify.labels(session.method).observe(max(0, passed.total_seconds()))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import cast
 
+from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo.database import Database
 
@@ -20,6 +22,9 @@ from .store.database import Document
 from .store.families import FamilyStore
 from .store.indexes import Indexes
 from .store.sessions import SessionStore
+
+#: The key of the state in ``app.extensions``.
+EXTENSION = "otp_auth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,14 @@ class AppState:
     background: BackgroundSender | None
     devices: DeviceTokens | None
     close: Callable[[], object] | None
+
+
+def state_of(app: Flask) -> AppState:
+    """Return the state of an application on which ``init_app`` was called.
+
+    :raises KeyError: it was not.
+    """
+    return cast(AppState, app.extensions[EXTENSION])
 
 
 def build_state(

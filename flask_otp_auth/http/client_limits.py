@@ -15,10 +15,9 @@ from flask_limiter.util import get_remote_address
 from limits import RateLimitItem
 from limits.storage import MemoryStorage
 
-from ..config import Settings
 from ..exceptions import ConfigurationError
 from ..security_warnings import warn_in_production
-from ..state import AppState
+from ..state import AppState, state_of
 from ..store.client_limits import storage_for
 
 #: The scope of the limits, which initiate and resend share.
@@ -110,8 +109,7 @@ def limited(view: View, limiter: Limiter) -> View:
 
 def _client_limits() -> tuple[RateLimitItem, ...]:
     """Return the rules of the current application, since several may share a Limiter."""
-    settings: Settings = current_app.extensions["otp_auth"].settings
-    return settings.client_limits
+    return state_of(current_app).settings.client_limits
 
 
 def _rules() -> str:

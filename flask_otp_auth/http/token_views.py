@@ -23,7 +23,7 @@ from jwt import PyJWTError
 
 from .. import flow, tokens
 from ..exceptions import CsrfMismatch, InvalidRefreshToken
-from ..state import AppState
+from ..state import EXTENSION, AppState, state_of
 from ..tokens import Claims
 from ..types import AuthResult
 from . import schemas
@@ -41,7 +41,7 @@ def add_routes(blueprint: Blueprint, state: AppState) -> None:
 
 def refresh() -> Response:
     """Answer ``POST /refresh``."""
-    auth = flow.refresh(_state(), _refresh_claims())
+    auth = flow.refresh(state_of(current_app), _refresh_claims())
     # A client whose tokens are in cookies does not get them in the body, for scripts to read.
     in_body = get_jwt_request_location() != "cookies"
     data = schemas.dump_tokens(auth.token, auth.refresh_token) if in_body else {}
@@ -54,16 +54,11 @@ def logout() -> Response:
     """Answer ``POST /logout``."""
     to_end = _claims_to_end()
     for claims in to_end:
-        flow.end_login(_state(), claims)
+        flow.end_login(state_of(current_app), claims)
     response = current_app.response_class(status=204)
     if tokens.uses_cookies() and (to_end or any(_cookies())):
         unset_jwt_cookies(response)
     return response
-
-
-def _state() -> AppState:
-    state: AppState = current_app.extensions["otp_auth"]
-    return state
 
 
 def _refresh_claims() -> Claims:
@@ -169,5 +164,5 @@ def is_logged_out(_header: Claims, claims: Claims) -> bool:
 
     It uses the current application, since several may share a JWTManager.
     """
-    state: AppState | None = current_app.extensions.get("otp_auth")
+    state: AppState | None = current_app.extensions.get(EXTENSION)
     return state is not None and flow.is_logged_out(state, claims)

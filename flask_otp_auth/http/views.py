@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from .. import flow, signals, tokens
 from ..exceptions import AuthenticationFailed
 from ..redaction import describe
-from ..state import AppState
+from ..state import AppState, state_of
 from ..types import AuthResult
 from . import schemas, token_views
 from .body import read_body
@@ -81,7 +81,7 @@ def register(
 
 def initiate() -> Response:
     """Answer ``POST /initiate``."""
-    state = _state()
+    state = state_of(current_app)
     trusts_devices = state.devices is not None
     schema = schemas.initiate_request(state.settings.methods, trusts_devices=trusts_devices)
     body = schemas.load(schema, _body())
@@ -94,13 +94,13 @@ def initiate() -> Response:
 def resend() -> Response:
     """Answer ``POST /resend``."""
     body = schemas.load(schemas.resend_request, _body())
-    result = flow.resend(_state(), body["session_id"])
+    result = flow.resend(state_of(current_app), body["session_id"])
     return json_answer(200, {"data": schemas.dump_initiate(result)})
 
 
 def verify() -> Response:
     """Answer ``POST /verify``."""
-    state = _state()
+    state = state_of(current_app)
     body = schemas.load(schemas.verify_request, _body())
     result = flow.verify(state, body["session_id"], body["code"])
     device_token = result.device_token
@@ -125,11 +125,6 @@ def verify() -> Response:
     if device_token is not None and tokens.uses_cookies():
         set_device_cookie(response, device_token, state)
     return response
-
-
-def _state() -> AppState:
-    state: AppState = current_app.extensions["otp_auth"]
-    return state
 
 
 def _body() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 
 from ..config import Settings
 from ..option_values import METHODS
-from ..state import AppState
+from ..state import EXTENSION, AppState
 
 #: The file with the description of all endpoints, with every option turned on.
 SHIPPED = Path(__file__).with_name("openapi.json")
@@ -31,7 +31,7 @@ def describe(app: Flask) -> dict[str, Any]:
     :return: the description as a dictionary that can be changed freely.
     :raises RuntimeError: Flask-OTP-Auth has not been initialised on *app*.
     """
-    state = app.extensions.get("otp_auth")
+    state = app.extensions.get(EXTENSION)
     if not isinstance(state, AppState):
         raise RuntimeError(
             "Flask-OTP-Auth has not been initialised on this app; call init_app(app) first."
