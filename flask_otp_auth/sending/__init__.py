@@ -1,1 +1,1 @@
-"""Sending: hand a code to the sender, now or in the background, and take it back if it stays."""
+"""Sending messages: the providers, the threads in which codes are sent, and the texts."""

@@ -1,4 +1,4 @@
-"""Email through the mail extension of the app: Flask-Mail or Flask-Mailman, with both parts."""
+"""Email through the application's mail extension: Flask-Mail or Flask-Mailman."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from flask import Flask
 
 from .message import Message
 
-# RFC 3834: no out-of-office answers to a code.
+# RFC 3834: suppresses out-of-office replies.
 _HEADERS = {"Auto-Submitted": "auto-generated"}
 
 
 def extension_of(app: Flask) -> str | None:
-    """Return the name of the mail extension that *app* has, or ``None``."""
+    """Return the name of the mail extension of *app*, or ``None`` if it has none."""
     if "mail" in app.extensions:
         return "Flask-Mail"
     return "Flask-Mailman" if "mailman" in app.extensions else None
 
 
 def send_by_flask_mail(app: Flask, message: Message) -> bool:
-    """Send an email; Flask-Mail raises what goes wrong."""
+    """Send a message with a plain-text and an HTML part.
+
+    :returns: always ``True``, since Flask-Mail raises an exception if it fails.
+    """
     from flask_mail import Message as Email
 
     app.extensions["mail"].send(
@@ -34,7 +37,10 @@ def send_by_flask_mail(app: Flask, message: Message) -> bool:
 
 
 def send_by_flask_mailman(message: Message) -> bool:
-    """Send an email; Flask-Mailman raises what goes wrong, or says that it sent none."""
+    """Send a message with a plain-text and an HTML part.
+
+    :returns: whether Flask-Mailman sent it. Most failures raise an exception instead.
+    """
     from flask_mailman import EmailMultiAlternatives
 
     email = EmailMultiAlternatives(

@@ -1,8 +1,8 @@
-"""Apprise URLs: one of them becomes a provider of one recipient. Needs the extra ``delivery``.
+"""Apprise URLs: sending a message to one recipient. Requires the extra ``delivery``.
 
-A recipient never becomes part of a URL: the URL is parsed first, as its operator wrote it, and the
+A recipient never becomes part of a URL. The URL is parsed exactly as it was configured, and the
 recipient is then put where the parsed provider keeps its targets. So nothing in an identifier,
-escaped or not, can change a host, a user, a path or the number of recipients.
+escaped or not, can change the host, the user, the path or the number of recipients.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .message import Message
 from .providers import NotTakenError
 
 _STAND_IN: dict[Method, str] = {"sms": "+15555550100", "email": "someone@example.com"}
-# These send whatever they are told to wherever their URL points: the recipient is in the body.
+# These post to the server that their URL names, and the recipient goes into the body.
 _WEBHOOKS = re.compile(r"(json|form|xml)s?")
 _SECRET_MIN = 4
 with warnings.catch_warnings():
-    # Its modules load others that are deprecated, which is nothing to our host.
+    # Apprise's plugins import deprecated modules, about which the application can do nothing.
     warnings.simplefilter("ignore", DeprecationWarning)
     _SCHEMAS = NotificationManager()  # type: ignore[no-untyped-call]
     _SCHEMAS.load_modules()  # type: ignore[no-untyped-call]
@@ -38,19 +38,20 @@ with warnings.catch_warnings():
 
 
 class UnusableUrlError(ValueError):
-    """A URL cannot send a code to one person; the text says why and holds nothing of the URL."""
+    """A URL cannot be used to send codes. The text says why, and contains only its schema."""
 
 
 def check(url: str, method: Method) -> None:
-    """Refuse a URL that could not send to anybody.
+    """Refuse a URL that cannot be used to send codes.
 
-    :raises UnusableUrlError: Apprise does not know it, or it has no place for a recipient.
+    :param url: an entry of ``OTP_AUTH_SMS_URLS`` or ``OTP_AUTH_EMAIL_URLS``.
+    :raises UnusableUrlError: Apprise does not support it, or it cannot send to a single recipient.
     """
     stand_in(url, method, "Flask-OTP-Auth")
 
 
 def stand_in(url: str, method: Method, app_name: str) -> NotifyBase:
-    """Return the provider of a URL with a recipient that stands in for those to come.
+    """Return the provider of a URL with a placeholder as its recipient.
 
     :raises UnusableUrlError: see :func:`check`.
     """
@@ -59,20 +60,21 @@ def stand_in(url: str, method: Method, app_name: str) -> NotifyBase:
 
 
 def is_webhook(url: str) -> bool:
-    """Return whether a URL names its own server, and not the one of a service."""
+    """Return whether a URL names a server of its own rather than a service that Apprise knows."""
     return _WEBHOOKS.fullmatch(schema_of(url)) is not None
 
 
 def schema_of(url: str) -> str:
-    """Return the schema of a URL, which is all of it that may be shown."""
+    """Return the schema of a URL, the only part of it that may be shown or logged."""
     return url.partition("://")[0].lower()
 
 
 def send(url: str, message: Message, app_name: str, timeout: float) -> bool:
-    """Send one message through the provider of one URL.
+    """Send one message through the provider of a URL.
 
-    :param timeout: seconds that Apprise gets for each connection and each answer.
-    :raises NotTakenError: the provider did not take it.
+    :param timeout: seconds that each connection and each response may take.
+    :returns: always ``True``.
+    :raises NotTakenError: the provider did not accept the message.
     :raises UnusableUrlError: see :func:`check`.
     """
     with _captured() as logged:
@@ -102,16 +104,16 @@ def _send_by_smtp(
 
 
 def provider_for(url: str, method: Method, recipient: str, app_name: str) -> NotifyBase:
-    """Return the provider of a URL, with one recipient and no other.
+    """Return the provider of a URL, with *recipient* as its only recipient.
 
-    :raises UnusableUrlError: there is none, or it cannot be told whom to send to.
+    :raises UnusableUrlError: see :func:`check`.
     """
     schema = schema_of(url)
     if schema not in _SCHEMAS:
         raise UnusableUrlError(f"has the schema {schema}, which Apprise does not know")
     parsed = _SCHEMAS[schema].parse_url(url)
     if not parsed:
-        raise UnusableUrlError(f"Apprise cannot read as one of {schema}")
+        raise UnusableUrlError(f"is not a {schema} URL that Apprise can parse")
     parsed["schema"] = schema
     parsed["asset"] = AppriseAsset(
         app_id=app_name,
@@ -130,10 +132,10 @@ def provider_for(url: str, method: Method, recipient: str, app_name: str) -> Not
     try:
         provider = Apprise.instantiate(parsed, suppress_exceptions=False)
     except Exception as error:
-        # The text of the error may hold a key; only its kind is told.
+        # The text of the error may contain a key.
         raise UnusableUrlError(f"Apprise refuses ({schema}: {type(error).__name__})") from None
     if not isinstance(provider, NotifyBase):
-        raise UnusableUrlError(f"needs more than Apprise itself to send by {schema}")
+        raise UnusableUrlError(f"needs a package that Apprise does not install to send by {schema}")
     if getattr(provider, "cc", None) or getattr(provider, "bcc", None):
         raise UnusableUrlError("would send copies of codes to others (cc, bcc)")
     if not is_webhook and not is_function:
@@ -142,17 +144,19 @@ def provider_for(url: str, method: Method, recipient: str, app_name: str) -> Not
 
 
 def _address_webhook(parsed: dict[str, Any], recipient: str) -> None:
-    """Put the recipient into the body: where the URL says ``{to}``, else as the member ``to``."""
+    """Put the recipient into the body: where the URL says ``{to}``, or else as a member ``to``."""
     payload = dict(parsed.get("payload") or {})
     named = [name for name, value in payload.items() if value == "{to}"]
     parsed["payload"] = {**payload, **dict.fromkeys(named or ["to"], recipient)}
 
 
 def _address(provider: NotifyBase, schema: str, method: Method, recipient: str) -> None:
-    """Make *recipient* the one target of a provider, or refuse.
+    """Make *recipient* the only target of a provider.
 
-    Apprise takes an email address for a list of names and addresses, and finds ``b@example.com``
-    in ``a/b@example.com``. So it is given a stand-in to parse, which is then replaced.
+    Apprise parses an email address as a list of names and addresses, and finds ``b@example.com``
+    in ``a/b@example.com``. So it is given a placeholder to parse, which is then replaced.
+
+    :raises UnusableUrlError: the provider has no single target that can be replaced.
     """
     for name, targets in vars(provider).items():
         if not isinstance(targets, list | set) or len(targets) != 1 or "invalid" in name:
@@ -177,7 +181,7 @@ def _address(provider: NotifyBase, schema: str, method: Method, recipient: str) 
 
 
 def _has_number(target: object, recipient: str) -> bool:
-    """Whether *target* is the number, or a tuple of it and what kind of target it is."""
+    """Return whether *target* is the number, or a tuple of it and the kind of target."""
     if isinstance(target, tuple):
         return any(_has_number(item, recipient) for item in target)
     return isinstance(target, str) and re.sub(r"[^0-9]", "", target) == recipient.lstrip("+")
@@ -188,7 +192,7 @@ def _first(formats: object) -> object:
 
 
 def _without_secrets(text: str, url: str) -> str:
-    """Take all that a URL holds out of a text; a host may stay where it is no key."""
+    """Remove every part of a URL from a text, except a host that cannot be a key."""
     schema = schema_of(url)
     parsed = _SCHEMAS[schema].parse_url(url) or {}
     secrets = set(_strings(parsed)) - {schema}
@@ -212,8 +216,8 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(item)
 
 
-# What Apprise and the HTTP client below it log holds recipients, codes and URLs. While a message of
-# ours is sent from a thread, its lines are kept here instead.
+# Apprise and its HTTP client log recipients, codes and URLs. While a thread sends one of our
+# messages, the lines that it logs are kept here instead.
 _thread = threading.local()
 
 

@@ -1,4 +1,4 @@
-"""BackgroundSender: a small bounded pool that sends codes after the answer has gone out."""
+"""BackgroundSender: a small bounded thread pool that sends codes after the response."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LONGEST_WAIT = 900  # seconds
 
 
 class BackgroundSender:
-    """Runs jobs in threads, each in the context of the app that it was handed in from.
+    """Runs jobs in threads, each in the context of the application that reserved its slot.
 
-    At the end of the process the jobs that were taken are finished first; a sender needs a
-    timeout of its own, since no thread can be stopped from outside.
+    When the process ends, all accepted jobs are finished first. A sender therefore needs a timeout
+    of its own, since no thread can be stopped from outside.
 
-    :param workers: jobs that run at a time.
-    :param waiting: jobs that may wait; more are refused.
+    :param workers: the number of jobs that run at the same time.
+    :param waiting: the number of jobs that may wait for a worker; further ones are refused.
     """
 
     def __init__(self, workers: int = 4, waiting: int = 200) -> None:
@@ -37,34 +37,36 @@ class BackgroundSender:
         self._capacity = workers + waiting
         self._lock = threading.Lock()
         self._pool: _Pool | None = None
-        #: How long sends take.
+        #: How long recent sends took.
         self.pace = Pace()
 
     def reserve(self) -> Slot:
-        """Keep a slot for a job, before anything is counted or stored for it.
+        """Reserve a slot for a job. Do this before anything is counted or stored for it.
 
-        :raises ServiceUnavailable: all are taken; it says how long the present jobs will take.
+        :raises ServiceUnavailable: all slots are taken. Its ``retry_after`` estimates how long the
+            present jobs will take.
         """
         pool = self._current()
         if pool.slots.acquire(blocking=False):
             return Slot(pool, current_app._get_current_object())  # type: ignore[attr-defined]
         failure = ServiceUnavailable(retry_after=pool.wait(self._capacity / self._workers))
         _log.error(
-            "%s codes wait to be sent: the sender is slower than the requests [error %s]",
+            "%s codes are waiting to be sent: the sender cannot keep up with the requests "
+            "[error %s]",
             self._capacity,
             failure.id,
         )
         raise failure
 
     def drain(self) -> None:
-        """Wait until every job that was taken is done; new ones start a new pool."""
+        """Wait until all accepted jobs are done. Later jobs start a new pool."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.threads.shutdown(wait=True)
 
     def _current(self) -> _Pool:
-        # Threads do not follow a fork: each process has a pool of its own.
+        # Threads do not survive a fork, so each process needs a pool of its own.
         with self._lock:
             if self._pool is None or self._pool.process != os.getpid():
                 self._pool = _Pool(self._workers, self._capacity)
@@ -92,9 +94,9 @@ class _Pool:
             self._recent.append(time.perf_counter() - began)
 
     def wait(self, turns: float) -> float:
-        """Return in how many seconds each thread will have done so many jobs more."""
+        """Return the estimated seconds until each thread has done *turns* more jobs."""
         now = time.perf_counter()
-        # One that hangs has not been counted yet.
+        # A job that hangs is not among the recent ones yet.
         ages = [now - began for began in list(self._running.values())]
         recent = list(self._recent)
         each = max(statistics.fmean(times) for times in (ages or [0], recent or [0]))
@@ -102,14 +104,14 @@ class _Pool:
 
 
 class Slot:
-    """A slot that is kept for one job; it has to be used, or released."""
+    """A slot that is reserved for one job. It has to be either used or released."""
 
     def __init__(self, pool: _Pool, app: Flask) -> None:
         self._pool = pool
         self._app = app
 
     def run(self, job: Callable[[], object]) -> None:
-        """Have *job* done in a while."""
+        """Queue *job*. The slot is released when the job ends."""
 
         def in_context() -> None:
             with self._app.app_context():
@@ -126,5 +128,5 @@ class Slot:
         self._pool.threads.submit(run)
 
     def release(self) -> None:
-        """Give the slot back."""
+        """Release the slot without running a job."""
         self._pool.slots.release()

@@ -1,4 +1,4 @@
-"""The session whose code is being handed to the sender, for a sender that wants to know more."""
+"""The session whose code is being sent, for senders that need more than the handler's arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _session: ContextVar[Session | None] = ContextVar("flask_otp_auth_session", defa
 
 @contextmanager
 def sending(session: Session) -> Iterator[None]:
-    """Let :func:`current_session` return *session* inside."""
+    """Make :func:`current_session` return *session* inside the ``with`` block."""
     token = _session.set(session)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Message: what a provider gets to send."""
+"""Message: what a provider sends."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..types import Method
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What goes to one person.
+    """A message with a code for one recipient.
 
     :param method: ``"sms"`` or ``"email"``.
     :param recipient: the normalised identifier.
-    :param code: the code that is in it, so that a log can leave it out.
-    :param text: the whole SMS, or the plain part of an email.
-    :param subject: one line; empty for an SMS.
+    :param code: the code in the message, so that it can be removed from log lines.
+    :param text: the whole SMS, or the plain-text part of an email.
+    :param subject: the subject of an email, on one line; empty for an SMS.
     :param html: the HTML part of an email; empty for an SMS.
     """
 

@@ -1,4 +1,4 @@
-"""Pace: how long sends take, so that what is not sent can take as long."""
+"""Pace: how long sends take, so that a code that is not sent can take equally long."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import secrets
 import time
 from collections import deque
 
-_FIRST_GUESS = 0.3  # seconds, until a send has shown how long it takes
+_FIRST_GUESS = 0.3  # seconds, until the first send has been timed
 _REMEMBERED = 64
 
 
 class Pace:
-    """The recent sends of each method.
+    """The durations of the recent sends of each method.
 
-    Who has no account is sent nothing. Were that at once done with, the next message in the queue
-    would come sooner, and so tell who has one.
+    Nothing is sent to people without an account. If such a job ended at once, the next message in
+    the queue would arrive sooner, which would reveal that there is no account.
     """
 
     def __init__(self) -> None:
         self._recent: dict[str, deque[float]] = {}
 
     def record(self, method: str, seconds: float) -> None:
-        """Remember how long a send took, whether it succeeded or not."""
+        """Remember how many *seconds* a send took, whether it succeeded or not."""
         self._recent.setdefault(method, deque(maxlen=_REMEMBERED)).append(seconds)
 
     def imitate(self, method: str, since: float) -> None:
-        """Wait until as much time has gone by as one of the recent sends took.
+        """Wait until as much time has passed as a randomly chosen recent send took.
 
-        :param since: the ``time.perf_counter()`` at which the work that looks like a send began.
+        :param since: the ``time.perf_counter()`` at which the imitated send began.
         """
         recent = list(self._recent.get(method, ())) or [_FIRST_GUESS]
         left = since + secrets.choice(recent) - time.perf_counter()

@@ -1,4 +1,4 @@
-"""Providers in order, within one time: the first that takes a message has sent it."""
+"""Providers: trying them in order, within one timeout, until one accepts the message."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ _MOST_AT_ONCE = 64
 
 
 class NotTakenError(Exception):
-    """A provider did not take a message; the text says why, and holds no key of the provider."""
+    """A provider did not accept a message. The text says why, without any key of the provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One way to send a message.
 
-    :param name: for the log; never a URL.
-    :param send: takes the message and the seconds it may take; returns True or has failed.
+    :param name: the name for the log, never a URL.
+    :param send: called with the message and the seconds that it may take. It has succeeded only if
+        it returns ``True``.
     """
 
     name: str
@@ -36,10 +37,10 @@ class Provider:
 
 
 class Attempts:
-    """Runs providers in threads of their own, since only so a provider that hangs can be left.
+    """Calls each provider in a thread of its own, so that one that hangs can be abandoned.
 
-    A thread that was left ends by the timeouts of its own connections. Those that do not are
-    bounded in number: where too many hang, a message fails at once.
+    An abandoned thread ends when its connections time out. The number of threads is limited: if
+    too many of them hang, further messages fail at once.
     """
 
     def __init__(self) -> None:
@@ -48,11 +49,11 @@ class Attempts:
     def deliver(
         self, app: Flask, message: Message, providers: Sequence[Provider], timeout: float
     ) -> bool:
-        """Try providers in order until one takes the message.
+        """Try providers in order until one accepts the message.
 
-        :param timeout: seconds for all of them together. Each gets an equal part of what is left,
-            so that the second has its turn when the first hangs.
-        :returns: whether one took it.
+        :param timeout: seconds for all of them together. Each gets an equal share of the rest, so
+            that the second has its turn if the first hangs.
+        :returns: whether one of them accepted the message.
         """
         deadline = time.monotonic() + timeout
         for position, provider in enumerate(providers):
@@ -63,7 +64,7 @@ class Attempts:
             if fault is None:
                 return True
             _log.warning(
-                "provider %s (%s of %s) did not take a message: method=%s to=%s: %s",
+                "provider %s (%s of %s) did not accept a message: method=%s to=%s: %s",
                 provider.name,
                 position + 1,
                 len(providers),
@@ -76,24 +77,24 @@ class Attempts:
     def _attempt(
         self, app: Flask, message: Message, provider: Provider, seconds: float
     ) -> str | None:
-        """Return what went wrong, or ``None``."""
+        """Return what went wrong, or ``None`` if the provider accepted the message."""
         if not self._places.acquire(blocking=False):
-            return f"{_MOST_AT_ONCE} messages hang already; see whether the provider is up"
+            return f"{_MOST_AT_ONCE} calls hang already; check whether the provider is up"
         attempt = _Attempt(app, message, provider, seconds, self._places.release)
         try:
             attempt.start()
         except RuntimeError:
-            # Python 3.12 starts none while the process ends, but codes were promised before that.
+            # Python 3.12 starts no threads at exit, when accepted codes may still have to be sent.
             attempt.run()
             return attempt.fault
         attempt.join(seconds)
         if attempt.is_alive():
-            return f"no answer within {seconds:.3g} s (OTP_AUTH_SEND_TIMEOUT is for all together)"
+            return f"no answer within {seconds:.3g} s (all providers share OTP_AUTH_SEND_TIMEOUT)"
         return attempt.fault
 
 
 class _Attempt(threading.Thread):
-    """One call of one provider; a daemon, so that it cannot keep the process from its end."""
+    """One call of a provider, in a daemon thread so that it cannot keep the process alive."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""See whether the server behind an Apprise URL can be reached, without a message."""
+"""Checking whether the server of an Apprise URL can be reached, without sending a message."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def reach(url: str, method: Method, app_name: str, timeout: float) -> None:
-    """Connect to the server of a URL and hang up; an SMTP server is also signed in to.
+    """Connect to the server of a URL, log in if it is an SMTP server, and disconnect.
 
-    A provider that does not say where its server is passes.
+    A provider whose server cannot be determined passes.
 
-    :param timeout: seconds for the connection and for each answer.
-    :raises OSError: it cannot be reached, or it refuses the user.
+    :param timeout: seconds that the connection and each response may take.
+    :raises OSError: the server cannot be reached, or refuses the login.
+    :raises UnusableUrlError: the URL cannot be used to send codes.
     """
     provider = apprise_urls.stand_in(url, method, app_name)
     if isinstance(provider, NotifyEmail):

@@ -1,8 +1,8 @@
 """Email over SMTP for the Apprise URLs ``mailto`` and ``mailtos``.
 
-Apprise reads the URL, but what it sends has no plain part of ours, only one that it makes from the
-HTML; and it cannot send other letters than ASCII once Flask-Mail is imported, which changes how all
-of Python's email package encodes UTF-8. So the email is built and sent here.
+Apprise only parses the URL; the email is built and sent here. Apprise would generate the plain-text
+part from the HTML. It also cannot send non-ASCII text once Flask-Mail has been imported, which
+changes how Python's email package encodes UTF-8.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from .message import Message
 
 
 def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout: float) -> bool:
-    """Send an email with both parts to the server that Apprise found in a URL.
+    """Send a message with a plain-text and an HTML part to the SMTP server of a URL.
 
-    :param timeout: seconds for each answer of the server.
-    :raises OSError: the server cannot be reached or refuses; ``smtplib`` has subclasses for that.
+    :param provider: the URL as Apprise parsed it.
+    :param app_name: the sender's name where the URL has none.
+    :param timeout: seconds that the connection and each response may take.
+    :returns: always ``True``.
+    :raises OSError: the server cannot be reached, or refuses (``smtplib.SMTPException``).
     """
     name, address = (str(part or "") for part in provider.from_addr)
     email = EmailMessage(policy=policy.SMTP)
@@ -32,10 +35,10 @@ def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout
     email["Subject"] = message.subject
     email["Date"] = formatdate()
     email["Message-ID"] = make_msgid(domain=address.partition("@")[2])
-    email["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    email["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     for header, value in provider.headers.items():
         email[header] = value
-    # Not 8bit, which the server may not take and smtplib does not ask about.
+    # Not 8bit: smtplib does not ask whether the server supports it.
     email.set_content(message.text, cte="quoted-printable")
     email.add_alternative(message.html, subtype="html", cte="quoted-printable")
     with connect(provider, timeout) as server:
@@ -46,7 +49,11 @@ def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout
 
 
 def connect(provider: NotifyEmail, timeout: float) -> smtplib.SMTP:
-    """Return a connection to the server that Apprise found in a URL, encrypted as the URL says."""
+    """Connect to the SMTP server of a URL, with the encryption that the URL asks for.
+
+    :param timeout: seconds that the connection and each response may take.
+    :raises OSError: the server cannot be reached, or refuses (``smtplib.SMTPException``).
+    """
     context = ssl.create_default_context()
     if not provider.verify_certificate:
         context.check_hostname = False

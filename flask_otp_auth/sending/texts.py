@@ -1,6 +1,6 @@
-"""The words of the messages, in each language that the package speaks.
+"""The texts of the messages, in each supported language.
 
-The texts of the SMS keep to the alphabet of GSM 03.38, so that one message holds them.
+The texts of an SMS use only the GSM 03.38 alphabet, so that it fits into a single message.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ DEFAULT_LANGUAGE = "en"
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What a message says around its code, in one language.
+    """The texts around the code of a message, in one language.
 
-    :param language: the primary subtag of BCP 47.
-    :param subject: of an email.
-    :param intro: stands before the code.
-    :param expiry: says how many minutes the code is right for.
-    :param warning: tells to keep the code to oneself.
-    :param ignore: for whoever did not ask for a code.
+    :param language: the primary language subtag (BCP 47).
+    :param subject: the subject of an email.
+    :param intro: the words before the code.
+    :param expiry: says for how many minutes the code is valid.
+    :param warning: asks the recipient not to share the code.
+    :param ignore: tells recipients who did not ask for a code that they can ignore the message.
     """
 
     language: str
@@ -30,7 +30,7 @@ class Texts:
     ignore: str
 
 
-# {app} and {time} are filled in; {time} is the singular or the plural of _MINUTES.
+# {time} stands for the singular or the plural of _MINUTES.
 _CATALOGUE = {
     "en": Texts(
         "en",
@@ -84,11 +84,11 @@ LANGUAGES = tuple(_CATALOGUE)
 
 
 def texts_in(locale: str, app_name: str, minutes: int) -> Texts:
-    """Return the texts of a language, filled in; English where the language is not spoken.
+    """Return the texts in a language, or in English if the language is not supported.
 
     :param locale: a BCP 47 or POSIX name, such as ``sv``, ``de-AT`` or ``pt_BR``.
     :param app_name: the name of the application.
-    :param minutes: what is left of the code's time, 1 or more.
+    :param minutes: the minutes for which the code is still valid, at least 1.
     """
     language = locale.replace("_", "-").partition("-")[0].lower()
     raw = _CATALOGUE.get(language, _CATALOGUE[DEFAULT_LANGUAGE])

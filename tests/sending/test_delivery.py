@@ -296,7 +296,7 @@ def test_second_provider_takes_over_from_one_that_is_down(
     assert len(refusing.received) == 1
     assert len(gateway.received) == 1
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len([line for line in warnings if "did not take a message" in line]) == 2
+    assert len([line for line in warnings if "did not accept a message" in line]) == 2
     assert "error=503" in caplog.text
 
 
@@ -385,7 +385,7 @@ def test_logs_at_every_level_hold_no_url_no_code_and_no_recipient(
         record.getMessage() for record in caplog.records if not record.name.startswith("pymongo")
     ]
     text = "\n".join(lines)
-    assert "did not take a message" in text
+    assert "did not accept a message" in text
     for secret in (
         code_in(sms["message"]),
         NUMBER,
