@@ -1,4 +1,4 @@
-"""Delivery: the sender that comes with the package, for real providers and for the console."""
+"""Delivery: the sender that comes with the package, for real providers and for the terminal."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _log = logging.getLogger("flask_otp_auth")
 
 
 class Delivery:
-    """Sends codes in the language of the person, and registers itself as ``send_code_handler``.
+    """Sends codes in the user's language, and registers itself as the ``send_code_handler``.
 
     An SMS goes to the providers of ``OTP_AUTH_SMS_URLS``. An email goes through Flask-Mail or
     Flask-Mailman if the application has one of them, then to the providers of
     ``OTP_AUTH_EMAIL_URLS``. They are tried in order until one accepts the message, all within
     ``OTP_AUTH_SEND_TIMEOUT``.
 
-    :param otp: the extension whose sender this is.
-    :param console: whether to print the messages of a method without a provider in the terminal:
+    :param otp: the extension to register with.
+    :param console: whether messages are printed to the terminal if their method has no provider:
         always (``True``), never (``False``), or while ``app.debug`` or ``app.testing`` is on
         (``None``).
     """
@@ -70,10 +70,9 @@ class Delivery:
         return self._attempts.deliver(app, message, providers, settings.send_timeout)
 
     def check(self) -> None:
-        """Check that a code could be sent by each method now. ``flask otp check`` calls this.
+        """Check that each method has a reachable provider. ``flask otp check`` calls this.
 
-        At least one provider of each method has to be reachable. The servers of Flask-Mail and
-        Flask-Mailman are not checked.
+        The mail servers of Flask-Mail and Flask-Mailman are not checked.
 
         :raises ConfigurationError: a method has no provider.
         :raises OSError: none of the providers of a method can be reached.

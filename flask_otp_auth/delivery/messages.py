@@ -1,4 +1,4 @@
-"""Messages: the templates of a code's email and SMS, rendered for one session."""
+"""Messages: rendering the templates of the email and the SMS."""
 
 from __future__ import annotations
 
@@ -30,15 +30,19 @@ def render(
     session: Session | None,
     locale: str | None = None,
 ) -> Message:
-    """Render the message of a code.
+    """Render the message for a code.
 
-    The templates are ``otp_auth/code.sms.txt``, ``code.email.txt``, ``code.email.html`` and
-    ``code.subject.txt``; one of the app's, or of its blueprints, wins over ours of the same name.
-    They get ``code`` (the subject does not), ``minutes``, ``app_name``, ``payload``, ``method``,
-    ``locale`` and ``text``, our words in that language.
+    The templates are ``code.sms.txt``, ``code.email.txt``, ``code.email.html`` and
+    ``code.subject.txt`` in the folder ``otp_auth``. Templates of the application or its blueprints
+    override ours. The variables are ``code`` (except in the subject), ``minutes``, ``app_name``,
+    ``payload``, ``method``, ``locale`` and ``text``, our texts in that language.
 
-    :param session: whose code it is; it says when the code expires and which language to use.
-    :param locale: the language where the session has none.
+    :param code: the digits.
+    :param identifier: the normalised phone number or email address.
+    :param method: ``"sms"`` or ``"email"``.
+    :param payload: the payload that the client sent.
+    :param session: the session of the code, which knows when it expires and its language.
+    :param locale: the language if the session has none.
     """
     app_name = _line(settings.app_name or app.name)
     locale = (session and session.locale) or locale or DEFAULT_LANGUAGE
@@ -77,9 +81,9 @@ def _minutes(settings: Settings, session: Session | None) -> int:
 
 
 def _origin_line(settings: Settings, code: str) -> str:
-    """Return the last line that binds a code to a site, so that browsers fill it in there only.
+    """Return the last line of an SMS, so that browsers offer the code only on this site.
 
-    The form is that of the WICG's *Origin-bound one-time codes delivered via SMS*.
+    Its format is defined by the WICG's *Origin-bound one-time codes delivered via SMS*.
     """
     if settings.origin is None:
         return ""
@@ -87,15 +91,15 @@ def _origin_line(settings: Settings, code: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Return *text* as one line: what would end a header is a space."""
+    """Return *text* as one line, so that it cannot add a header to an email."""
     return " ".join(_UNPRINTABLE.sub(" ", text).split())
 
 
 def _environment(app: Flask) -> Environment:
-    """Return the app's Jinja environment with our templates behind the app's own.
+    """Return the Jinja environment of *app*, with our templates as a fallback.
 
-    Not ``render_template``: its signals and context processors are for pages, may need a request,
-    and would show the code to whatever listens.
+    ``render_template`` is not used: its context processors may need a request, and its signals
+    would show the code to every listener.
     """
     environment: Environment | None = app.extensions.get(_ENVIRONMENT)
     if environment is None:
