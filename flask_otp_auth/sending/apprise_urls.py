@@ -175,7 +175,7 @@ def _address(provider: NotifyBase, schema: str, method: Method, recipient: str) 
             targets.append(replaced) if isinstance(targets, list) else targets.add(replaced)
             return
     raise UnusableUrlError(
-        f"is of {schema}, which cannot send to one "
+        f"is a URL of {schema}, which cannot send to one "
         f"{'phone number' if method == 'sms' else 'email address'}"
     )
 
