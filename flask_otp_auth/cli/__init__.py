@@ -1,4 +1,4 @@
-"""``flask otp``: check, look into and repair a running installation from the command line."""
+"""``flask otp``: checking, inspecting and repairing an installation from the command line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .risk_report import risk
 
 otp = AppGroup(
     "otp",
-    help="Check, look into and repair the login by one-time codes.",
-    short_help="Login by one-time codes: check, look into, repair.",
+    help="Check, inspect and repair the login with one-time codes.",
+    short_help="Check, inspect and repair the login with one-time codes.",
 )
 for command in (check, risk, create_indexes, sessions, unlock, purge, send_test, stats):
     otp.add_command(command)
@@ -25,7 +25,7 @@ for command in (check, risk, create_indexes, sessions, unlock, purge, send_test,
 
 @otp.command()
 def openapi() -> None:
-    """Print the OpenAPI 3.1 description of the endpoints as JSON."""
+    """Print the OpenAPI description of the endpoints as JSON."""
     click.echo(as_text(describe(current_app_object())), nl=False)
 
 

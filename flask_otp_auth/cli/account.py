@@ -34,12 +34,19 @@ _NEWEST = 20
 @click.argument("identifier")
 @method_option
 @click.option(
-    "--last", default=_NEWEST, show_default=True, type=click.IntRange(1, 1000), help="How many."
+    "--last",
+    default=_NEWEST,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="How many sessions to show.",
 )
 @reveal_option
 @json_option
 def sessions(identifier: str, method: str | None, last: int, reveal: bool, as_json: bool) -> None:
-    """Show what is stored of IDENTIFIER: its account, its devices and its newest sessions."""
+    """Show what is stored about IDENTIFIER.
+
+    That is its account, its trusted devices and its newest sessions.
+    """
     state = current_state()
     normalised = identifiers.normalise(
         identifier, method_of(identifier, method), state.settings.default_region
@@ -104,17 +111,18 @@ def _print(title: str, rows: Sequence[dict[str, Any]], nothing: str) -> None:
 @method_option
 @json_option
 def unlock(identifier: str, method: str | None, as_json: bool) -> None:
-    """Forget the failures and the sends of IDENTIFIER and of its devices.
+    """Clear the failures, locks and sends of IDENTIFIER.
 
-    It gets new codes again. Sessions that are locked stay so.
+    Those of its trusted devices are cleared as well. It can then get new codes again. Sessions that
+    are locked stay locked.
     """
     unlocked = flow.unlock(current_state(), identifier, method_of(identifier, method))
     if as_json:
         print_json({"unlocked": unlocked})
     elif unlocked:
-        click.echo("Unlocked: its failures and sends are forgotten.")
+        click.echo("Unlocked: its failures, locks and sends have been cleared.")
     else:
-        click.echo("There was nothing to unlock: no failures and no sends are known of it.")
+        click.echo("There was nothing to unlock: it has no failures, locks or sends.")
 
 
 @command("send-test")
@@ -122,9 +130,10 @@ def unlock(identifier: str, method: str | None, as_json: bool) -> None:
 @method_option
 @json_option
 def send_test(identifier: str, method: str | None, as_json: bool) -> None:
-    """Hand the sender a code for IDENTIFIER that signs nobody in.
+    """Pass a test code for IDENTIFIER to the sender.
 
-    No session is made, and no limit counts it. The exit code is 1 if the sender does not take it.
+    The code cannot be used to sign in. No session is created, and no limit counts the code. The
+    exit code is 1 if the sender does not accept it.
     """
     state = current_state()
     state.handlers.require()
@@ -142,8 +151,8 @@ def send_test(identifier: str, method: str | None, as_json: bool) -> None:
         print_json({"sent": fault is None, "seconds": seconds, "error": fault})
     elif fault is None:
         whom = identifiers.mask(normalised)
-        click.echo(f"The sender took a code for {whom} by {how} in {seconds} s. Did it arrive?")
+        click.echo(f"The sender accepted a code for {whom} by {how} in {seconds} s. Did it arrive?")
     else:
-        click.echo(f"The sender did not take the code:\n{fault}", err=True)
+        click.echo(f"The sender did not accept the code:\n{fault}", err=True)
     if fault is not None:
         click.get_current_context().exit(1)

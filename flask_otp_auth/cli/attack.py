@@ -1,4 +1,4 @@
-"""How likely it is to guess one account: the best attack, stepped through the rules."""
+"""The probability of guessing a code of one account: a simulation of the best attack."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ..store.account import LONGEST_WAIT
 from ..store.admission import MOST_OPEN
 from ..store.failures import FIRST_WAIT
 
-# An attack of more sends than these is taken to go on at the same pace.
+# An attack with more sends than this is assumed to continue at the same pace.
 _MOST_SENDS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an attacker has to live with; times are in seconds.
+    """The rules that restrict an attacker.
 
-    :param codes: how many different codes there are.
-    :param tries: how many guesses a session takes.
-    :param ttl: how long a code is right.
-    :param resends: how many more codes a session may have, each of them as right as the first.
-    :param sends: for each limit, how many sends there may be in a window, and its length.
-    :param lockout_threshold: failures in a row at which the first wait begins, or ``None``.
-    :param disable_after: failures in a row that are never exceeded, or ``None``.
+    :param codes: the number of possible codes.
+    :param tries: the attempts of a session.
+    :param ttl: the seconds for which a code is valid.
+    :param resends: the additional codes of a session, all of which are valid together.
+    :param sends: for each limit, the sends allowed in a window, and its length in seconds.
+    :param lockout_threshold: consecutive failures at which the first wait begins, or ``None``.
+    :param disable_after: consecutive failures that disable an account, or ``None``.
     """
 
     codes: int
@@ -53,17 +53,17 @@ class Rules:
 
     @property
     def is_unbounded(self) -> bool:
-        """Whether nothing holds a guesser back."""
+        """Whether no rule restricts the number of guesses."""
         return not self.sends and self.lockout_threshold is None and self.disable_after is None
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What an attack on one account reaches.
+    """What an attack on one account achieves.
 
-    :param sends: how many codes are sent, ``None`` for any number.
-    :param guesses: how many codes are tried, ``None`` for any number.
-    :param chance: of one of them being right, from 0 to 1.
+    :param sends: the codes that are sent, or ``None`` for any number.
+    :param guesses: the codes that are tried, or ``None`` for any number.
+    :param chance: the probability that one of the guesses is correct, from 0 to 1.
     :param is_stopped: whether the account is disabled before the time is over.
     """
 
@@ -74,15 +74,17 @@ class Attack:
 
 
 def best_attack(rules: Rules, seconds: int, sign_in_every: int | None = None) -> Attack:
-    """Return the attack with the best chance, of those with few and with many resends.
+    """Return the attack with the best chance, with few or with many resends.
 
-    An attacker has any number of addresses, so the limits of clients are no bound. The sessions
-    are the attacker's own. As many are opened as the limits allow while the codes of the first
-    still live, and only then is anything guessed: so no wait keeps a session from being opened.
+    The attacker has any number of addresses, so the limits on clients do not matter. As many
+    sessions are opened as the limits allow while the first code is valid, and only then are codes
+    guessed, so that no wait prevents a session from being opened.
 
-    :param seconds: how long it lasts.
-    :param sign_in_every: seconds after which the owner signs in again, which clears the failures;
-        ``None`` for never.
+    :param rules: the rules of the application.
+    :param seconds: how long the attack lasts.
+    :param sign_in_every: the seconds between two sign-ins of the owner, which clear the failures,
+        or ``None`` if the owner never signs in.
+    :returns: the attack with the most guesses among those with practically the best chance.
     """
     if rules.is_unbounded:
         return Attack(None, None, 1.0, is_stopped=False)
@@ -92,7 +94,6 @@ def best_attack(rules: Rules, seconds: int, sign_in_every: int | None = None) ->
         for is_patient in (False, True)
     ]
     best = max(attack.chance for attack in attacks)
-    # Of attacks that are as good the one that is easiest to follow: that of most guesses.
     return max(
         (attack for attack in attacks if attack.chance >= best * 0.999),
         key=lambda attack: attack.guesses or 0,
@@ -115,11 +116,11 @@ def _attack(attacker: _Attacker, seconds: int, sign_in_every: int | None) -> Att
 
 
 class _Attacker:
-    """One attack as it goes on; times are seconds from its beginning.
+    """An attack in progress. Times are in seconds from its beginning.
 
-    :param resends: to have in each session.
-    :param is_patient: whether to guess only at sessions that had all of them, which gets more from
-        each wrong code, and less from each send.
+    :param resends: the resends to ask for in each session.
+    :param is_patient: whether only sessions that got all of them are guessed at, which makes more
+        of each guess, but less of each send.
     """
 
     def __init__(self, rules: Rules, resends: int, is_patient: bool) -> None:
@@ -135,7 +136,7 @@ class _Attacker:
 
     @property
     def tries_left(self) -> float:
-        """Return the wrong codes that are left until the account is disabled."""
+        """The number of wrong codes that are left until the account is disabled."""
         bound = self.rules.disable_after
         return math.inf if bound is None else bound - self.failures
 
@@ -145,11 +146,11 @@ class _Attacker:
 
     @property
     def is_tired(self) -> bool:
-        """Whether there have been enough sends to know how it goes on."""
+        """Whether there have been enough sends to extrapolate from."""
         return len(self.sends) >= _MOST_SENDS
 
     def guess_until(self, end: float) -> None:
-        """Open sessions and guess at them, over and over, until *end* or until it is of no use."""
+        """Open sessions and guess their codes, again and again, until *end* or until stopped."""
         while not (self.is_disabled or self.is_tired):
             opened = self._open_sessions(end)
             if not opened:
@@ -161,7 +162,7 @@ class _Attacker:
             self.now = end
 
     def _open_sessions(self, end: float) -> list[tuple[int, int]]:
-        """Open sessions while the first lives; return the tries and the right codes of each."""
+        """Open sessions while the first is valid; return the attempts and valid codes of each."""
         opened: list[tuple[int, int]] = []
         left = self.tries_left
         last = end
@@ -177,7 +178,7 @@ class _Attacker:
         return opened
 
     def _send(self, before: float) -> bool:
-        """Have a code sent as soon as the rules allow it, if that is *before* some time."""
+        """Have a code sent as soon as the rules allow it, and return whether that is in time."""
         free_at = [
             self.sends[-count] + window
             for count, window in self.rules.sends
@@ -191,7 +192,7 @@ class _Attacker:
         return True
 
     def _guess(self, tries: int, codes: int) -> None:
-        """Try *tries* different codes at a session where *codes* are right."""
+        """Try *tries* different codes in a session that has *codes* valid ones."""
         for tried in range(tries):
             wrong = self.rules.codes - tried - codes
             miss = wrong / (self.rules.codes - tried)
@@ -201,7 +202,7 @@ class _Attacker:
             self._lock()
 
     def _lock(self) -> None:
-        """Begin a wait where the failures bring one."""
+        """Begin a wait if the number of failures requires one."""
         over = self.failures - (self.rules.lockout_threshold or math.inf)
         if over >= 0 and over % self.rules.tries == 0:
             doublings = min(over // self.rules.tries, 30)

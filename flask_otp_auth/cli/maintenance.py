@@ -1,4 +1,4 @@
-"""Commands about all that is stored: ``create-indexes``, ``purge`` and ``stats``."""
+"""Commands about the whole database: ``create-indexes``, ``purge`` and ``stats``."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ _LOOK_EVERY = 1.0  # seconds
 @command("create-indexes")
 @json_option
 def create_indexes(as_json: bool) -> None:
-    """Make the indexes now, however long that takes, and not at the first request.
+    """Create the indexes and wait until they are ready.
 
-    Sessions are then deleted after OTP_AUTH_KEEP_SESSIONS, whatever was set before. Run it before
-    a new version goes live; it does nothing if all of them are there.
+    Without this command they are created during the first requests. From then on, sessions are
+    deleted after OTP_AUTH_KEEP_SESSIONS, whatever was set before. Run this before a new version
+    goes live. It does nothing if all indexes exist.
     """
     state = current_state()
     with reaching_database(state):
@@ -61,7 +62,7 @@ def create_indexes(as_json: bool) -> None:
 
 
 def _with_progress(name: str, work: Callable[[], None], state: AppState) -> float:
-    """Do *work* in a thread and say on stderr how far it is; return its seconds."""
+    """Run *work* in a thread, report its progress on stderr, and return the seconds it took."""
     begin = time.monotonic()
     errors: list[Exception] = []
 
@@ -78,7 +79,7 @@ def _with_progress(name: str, work: Callable[[], None], state: AppState) -> floa
         click.echo(f"Making the indexes of the {name}{_progress(state)}", err=True)
         thread.join(_LOOK_EVERY)
     if errors and isinstance(errors[0], PyMongoError):
-        # Its details may hold a document.
+        # The details of the error may contain a document.
         code = getattr(errors[0], "code", None)
         raise InternalError(
             f"The indexes of the {name} cannot be made ({type(errors[0]).__name__} {code}). Does "
@@ -90,7 +91,7 @@ def _with_progress(name: str, work: Callable[[], None], state: AppState) -> floa
 
 
 def _progress(state: AppState) -> str:
-    """Return how far the server is with its builds, as far as it tells."""
+    """Return the progress of the index builds, as far as the server reports it."""
     own = {"$currentOp": {"allUsers": False, "localOps": False}}
     building = {"$match": {"command.createIndexes": {"$exists": True}}}
     try:
@@ -102,9 +103,10 @@ def _progress(state: AppState) -> str:
 
 
 def progress_of(builds: Sequence[Mapping[str, int] | None]) -> str:
-    """Return how much of the index builds is done, in words.
+    """Return the progress of index builds as text.
 
-    :param builds: ``done`` and ``total`` of each build; a total of 0 is not known yet.
+    :param builds: ``done`` and ``total`` of each build, where 0 means a total not known yet, or
+        ``None`` for a build that reports no progress.
     """
     known = [build for build in builds if build and build["total"]]
     done = [f"{100 * build['done'] / build['total']:.0f} %" for build in known]
@@ -116,15 +118,15 @@ def progress_of(builds: Sequence[Mapping[str, int] | None]) -> str:
     "--older-than",
     type=click.IntRange(min=0),
     metavar="SECONDS",
-    help="Age of the sessions to delete; OTP_AUTH_KEEP_SESSIONS without it.",
+    help="The age from which sessions are deleted. The default is OTP_AUTH_KEEP_SESSIONS.",
 )
 @json_option
 def purge(older_than: int | None, as_json: bool) -> None:
-    """Delete old sessions that have ended, and accounts that hold nothing any more.
+    """Delete old sessions and unused accounts.
 
-    MongoDB does that by itself, once a minute. Run this to delete sessions before
-    OTP_AUTH_KEEP_SESSIONS is over, or where the server does not delete by age. Failures in a row
-    and locks stay.
+    Only sessions whose code has expired are deleted, and only accounts without failures, locks or
+    recent sends. MongoDB does this by itself, once a minute. Run this to delete sessions earlier,
+    or if the TTL monitor of the server is off.
     """
     state = current_state()
     now = utc_now()
@@ -147,7 +149,7 @@ def purge(older_than: int | None, as_json: bool) -> None:
 
 
 def _in_batches(name: str, state: AppState, delete: Callable[[], int]) -> int:
-    """Call *delete* until nothing is left, and say on stderr how far it is."""
+    """Call *delete* until nothing is left, and report the progress on stderr."""
     deleted = 0
     while True:
         with reaching_database(state):
@@ -160,11 +162,15 @@ def _in_batches(name: str, state: AppState, delete: Callable[[], int]) -> int:
 
 @command("stats")
 @click.option(
-    "--hours", default=24, show_default=True, type=click.IntRange(1, 24 * 366), help="How far back."
+    "--hours",
+    default=24,
+    show_default=True,
+    type=click.IntRange(1, 24 * 366),
+    help="How many hours to look back.",
 )
 @json_option
 def stats(hours: int, as_json: bool) -> None:
-    """Count the sessions of the last hours, and the accounts with failures and locks."""
+    """Count recent sessions, and accounts with failures."""
     state = current_state()
     now = utc_now()
     with reaching_database(state):

@@ -1,4 +1,4 @@
-"""What the commands share: the state of the app, errors in words, tables for people, JSON."""
+"""What the commands share: options, the application's state, error messages, tables and JSON."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ from ..types import Method
 P = ParamSpec("P")
 R = TypeVar("R")
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 reveal_option = click.option(
     "--reveal", is_flag=True, help="Print identifiers and session ids in full."
 )
 method_option = click.option(
     "--method",
     type=click.Choice(["sms", "email"]),
-    help="How codes are sent to it; without it an @ means email.",
+    help="How codes are sent. The default is email if IDENTIFIER contains an @, or else sms.",
 )
 
 
 def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function a command in the context of the app; an error of ours ends it in words.
+    """Turn a function into a command that runs in an application context.
 
-    Its exit code is 1 if it failed, and 2 if it was called with wrong arguments.
+    The exit code is 1 if it raises an error of this package, whose text is then printed, and 2 if
+    its arguments are wrong.
+
+    :param name: the name of the command.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -53,43 +56,43 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 
 def in_words(error: OtpAuthError) -> str:
-    """Return what an error means to the person at the terminal."""
+    """Return the text of an error for the person at the terminal."""
     if isinstance(error, ServiceUnavailable):
-        return "MongoDB did not answer in time. Is it up, and reachable under MONGO_URI?"
+        return "MongoDB did not answer in time. Is it up, and reachable at MONGO_URI?"
     return str(error)
 
 
 def current_app_object() -> Flask:
-    """Return the app itself, not the proxy of it."""
+    """Return the current application itself rather than its proxy."""
     return cast(Flask, current_app._get_current_object())  # type: ignore[attr-defined]
 
 
 def current_state() -> AppState:
-    """Return what the app has of the extension."""
+    """Return the state of the extension on the current application."""
     return cast(AppState, current_app.extensions["otp_auth"])
 
 
 @contextmanager
 def reaching_database(state: AppState) -> Iterator[None]:
-    """Let the database calls inside take as long together as those of one request may."""
+    """Give the database calls inside, taken together, the time limit of a request."""
     with database_calls(state.settings.db_timeout):
         yield
 
 
 def method_of(identifier: str, method: str | None) -> Method:
-    """Return the method of an identifier that was typed."""
+    """Return the given method, or else the one that the identifier suggests."""
     if method is not None:
         return cast(Method, method)
     return "email" if "@" in identifier else "sms"
 
 
 def print_json(value: Any) -> None:
-    """Print *value* for programs."""
+    """Print *value* as JSON."""
     click.echo(json.dumps(value, indent=2, default=json_form))
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under their headings, each column as wide as it has to be."""
+    """Print rows under their headings, in aligned columns."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     for row in [list(headings), ["-" * width for width in widths], *cells]:

@@ -1,4 +1,4 @@
-"""``flask otp risk``: the chance of guessing one account a day and a year, with its numbers."""
+"""``flask otp risk``: the chance of guessing a code of one account in a day and in a year."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _OWNERS = {"never": None, "every day": _DAY}
 @command("risk")
 @json_option
 def risk(as_json: bool) -> None:
-    """Print the chance of guessing one account in a day and in a year.
+    """Print the chance of guessing a code in a day or a year.
 
-    It is that of the best attack under this configuration, from any number of addresses. The
-    owner who signs in clears the wrong codes in a row, and the attacker can go on.
+    It is that of the best attack on one account under this configuration, from any number of client
+    addresses. Whenever the owner signs in, the failures are cleared, and the attack can go on.
     """
     settings = current_state().settings
     rules = Rules.of(settings)
@@ -47,10 +47,13 @@ def risk(as_json: bool) -> None:
     print_table(headings, rows)
     click.echo()
     for time, chance in worst.items():
-        click.echo(f"At worst one account is guessed in a {time} with a chance of {_odds(chance)}.")
+        click.echo(
+            f"At worst, somebody guesses a code of one account in a {time} with a chance of "
+            f"{_odds(chance)}."
+        )
     if settings.test_identifiers:
         click.echo(
-            "Test identifiers are not counted: whoever knows the code of one signs in with it."
+            "Test identifiers are not included: whoever knows the code of one can sign in with it."
         )
 
 
@@ -72,15 +75,15 @@ def _print_rules(rules: Rules, settings: Settings) -> None:
     limits = "; ".join(str(limit) for limit in settings.identifier_limits) or "none"
     at_once = rules.resends + 1
     lines = [
-        f"{rules.codes:,} codes (OTP_AUTH_CODE_LENGTH {settings.code_length}), each right for "
+        f"{rules.codes:,} codes (OTP_AUTH_CODE_LENGTH {settings.code_length}), each valid for "
         f"{rules.ttl} s (OTP_AUTH_CODE_TTL)",
-        f"{rules.tries} tries a session (OTP_AUTH_MAX_ATTEMPTS), in which {at_once} "
-        f"{'code is' if at_once == 1 else 'codes are'} right after "
+        f"{rules.tries} attempts per session (OTP_AUTH_MAX_ATTEMPTS), in which {at_once} "
+        f"{'code is' if at_once == 1 else 'codes are'} valid after "
         f"{rules.resends} resends (OTP_AUTH_MAX_RESENDS)",
         f"Sends to one account: {limits} (OTP_AUTH_IDENTIFIER_LIMITS)",
-        "New codes wait: "
+        "New codes have to wait: "
         + _after(rules.lockout_threshold, "OTP_AUTH_LOCKOUT_THRESHOLD")
-        + "; disabled: "
+        + "; the account is disabled: "
         + _after(rules.disable_after, "OTP_AUTH_DISABLE_AFTER"),
     ]
     click.echo("\n".join(lines) + "\n")

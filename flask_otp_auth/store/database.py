@@ -53,7 +53,7 @@ def database_calls(seconds: float) -> Iterator[None]:
             what += f" {error.code} {(error.details or {}).get('codeName', '')}".rstrip()
         if is_away(error):
             failure = ServiceUnavailable(retry_after=RETRY_AFTER)
-            hint = f"no answer within {seconds} s: is MongoDB up and reachable under MONGO_URI?"
+            hint = f"no answer within {seconds} s: is MongoDB up and reachable at MONGO_URI?"
         else:
             failure = InternalError()
             hint = "MongoDB refused the operation"

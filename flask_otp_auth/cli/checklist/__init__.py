@@ -1,4 +1,4 @@
-"""``flask otp check``: the production checklist against the running configuration and database."""
+"""``flask otp check``: compares configuration and database with the production checklist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLOURS = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 
 
 def points(app: Flask, state: AppState) -> Iterator[Point]:
-    """Judge every point of the checklist, in the order in which they are printed."""
+    """Check every point of the checklist, in the order in which they are printed."""
     for part in (configuration, protection, deployment, database):
         for look in part.POINTS:
             yield from look(app, state)
@@ -26,9 +26,10 @@ def points(app: Flask, state: AppState) -> Iterator[Point]:
 @command("check")
 @json_option
 def check(as_json: bool) -> None:
-    """Check configuration and database against what a production site needs.
+    """Check this installation against the production checklist.
 
-    The exit code is 1 if any point fails. Warnings alone do not change it.
+    Each point says what was found and, if necessary, what to do. The exit code is 1 if a point
+    fails. Warnings do not affect it.
     """
     found = []
     for point in points(current_app_object(), current_state()):

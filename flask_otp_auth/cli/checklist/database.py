@@ -1,4 +1,4 @@
-"""The points about the database: reachable, with its indexes, and with the same time."""
+"""The points about the database: whether it can be reached, its clock, and its indexes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ...store.upkeep import indexes_of
 from ..output import reaching_database
 from .point import Point, failed, passed, warned
 
-# A reservation outlives its session by 30 s for clocks that differ; more could undo it.
+# A reservation outlasts its session by 30 s to allow for clocks that differ.
 _LARGE_DIFFERENCE = timedelta(seconds=10)
 _SMALL_DIFFERENCE = timedelta(seconds=1)
 _MAKE = "Run: flask otp create-indexes"
 
 
 def mongodb(_: Flask, state: AppState) -> Iterator[Point]:
-    """See that the database answers, has our time, and has its indexes."""
+    """Check that the database answers, that its clock is right, and that the indexes exist."""
     try:
         with reaching_database(state):
             before = utc_now()
@@ -30,8 +30,9 @@ def mongodb(_: Flask, state: AppState) -> Iterator[Point]:
     except OtpAuthError:
         yield failed(
             "database",
-            f"it does not answer within {state.settings.db_timeout:g} s",
-            "See that MongoDB is up, that MONGO_URI is right, and that its user may read it.",
+            f"it did not answer within {state.settings.db_timeout:g} s",
+            "Make sure that MongoDB is up, that MONGO_URI is correct, and that its user may "
+            "read the database.",
         )
         return
     kind = "replica set" if "setName" in hello else "cluster" if _is_mongos(hello) else "server"
@@ -51,19 +52,23 @@ def _is_mongos(hello: dict[str, object]) -> bool:
 
 
 def clock(theirs: datetime, ours: datetime) -> Point:
-    """Judge the difference between the clocks of the database and of this machine."""
+    """Check the difference between the clocks of the database and of this machine.
+
+    :param theirs: the UTC time of the database.
+    :param ours: the UTC time of this machine at the same moment.
+    """
     difference = abs(theirs - ours)
-    seconds = f"{difference.total_seconds():.1f} s"
-    what_to_do = "Let NTP set the clocks of all machines."
+    why = f"the clock of the database differs from ours by {difference.total_seconds():.1f} s"
+    what_to_do = "Use NTP to set the clocks of all machines."
     if difference > _LARGE_DIFFERENCE:
-        return failed("clock", f"that of the database is {seconds} away from ours", what_to_do)
+        return failed("clock", why, what_to_do)
     if difference > _SMALL_DIFFERENCE:
-        return warned("clock", f"that of the database is {seconds} away from ours", what_to_do)
-    return passed("clock", f"that of the database is {seconds} away from ours")
+        return warned("clock", why, what_to_do)
+    return passed("clock", why)
 
 
 def indexes(state: AppState) -> Iterator[Point]:
-    """See that what is old is deleted, and that the sessions of an identifier are found."""
+    """Check the indexes that delete old documents and find the sessions of an identifier."""
     sessions = indexes_of(state.sessions.collection)
     keep = state.settings.keep_sessions
     retention = sessions.get((("createdAt", 1),))
@@ -72,25 +77,27 @@ def indexes(state: AppState) -> Iterator[Point]:
     elif retention != keep:
         yield failed(
             "retention",
-            f"sessions are deleted after {retention} s, and OTP_AUTH_KEEP_SESSIONS is {keep}",
+            f"sessions are deleted after {retention} s, but OTP_AUTH_KEEP_SESSIONS is {keep}",
             _MAKE,
         )
     else:
         yield passed("retention", f"sessions are deleted after {keep} s")
     if (("identifier", 1), ("createdAt", -1)) in sessions:
-        yield passed("index of identifiers", "it is there")
+        yield passed("index of identifiers", "it exists")
     else:
         yield failed(
-            "index of identifiers", "without it 'flask otp sessions' reads all sessions", _MAKE
+            "index of identifiers",
+            "it is missing, so 'flask otp sessions' reads all sessions",
+            _MAKE,
         )
     if indexes_of(state.families.collection).get((("expireAt", 1),)) == 0:
-        yield passed("index of logins", "logins that are over are deleted")
+        yield passed("index of logins", "logins that have ended are deleted")
     else:
-        yield failed("index of logins", "no index deletes logins that are over", _MAKE)
+        yield failed("index of logins", "no index deletes logins that have ended", _MAKE)
     if indexes_of(state.accounts.collection).get((("expireAt", 1),)) == 0:
-        yield passed("index of accounts", "accounts that hold nothing any more are deleted")
+        yield passed("index of accounts", "accounts that are no longer needed are deleted")
     else:
-        yield failed("index of accounts", "no index deletes accounts that have lapsed", _MAKE)
+        yield failed("index of accounts", "no index deletes accounts that are not needed", _MAKE)
 
 
 POINTS: tuple[Callable[[Flask, AppState], Iterator[Point]], ...] = (mongodb,)

@@ -1,4 +1,4 @@
-"""One point of the checklist and what became of it."""
+"""One point of the checklist and its result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What became of a point."""
+    """The result of a point."""
 
     PASS = "pass"
     WARN = "warn"
@@ -16,12 +16,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point that was looked at.
+    """A point that has been checked.
 
-    :param name: in a few words.
+    :param name: the name of the point.
     :param status: ``pass``, ``warn`` or ``fail``.
     :param why: what was found; never a secret.
-    :param what_to_do: empty for what passes.
+    :param what_to_do: how to fix it; empty for a point that passes.
     """
 
     name: str
@@ -31,15 +31,15 @@ class Point:
 
 
 def passed(name: str, why: str) -> Point:
-    """Return a point that is as it should be."""
+    """Return a point that is in order."""
     return Point(name, Status.PASS, why)
 
 
 def warned(name: str, why: str, what_to_do: str) -> Point:
-    """Return a point that may be meant as it is."""
+    """Return a point that may be intended."""
     return Point(name, Status.WARN, why, what_to_do)
 
 
 def failed(name: str, why: str, what_to_do: str) -> Point:
-    """Return a point that no production site should have."""
+    """Return a point that has to be fixed before production."""
     return Point(name, Status.FAIL, why, what_to_do)
