@@ -1,1 +1,1 @@
-"""The login page: one view, its texts in five languages, and where it may lead to."""
+"""The login page: its view, and its texts in five languages."""

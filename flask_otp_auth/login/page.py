@@ -1,4 +1,4 @@
-"""``GET /login``: the page that signs a person in, with its strict security headers."""
+"""``GET /login``: the login page and its security headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..state import AppState
 from .texts import TEXTS
 
 _HEADERS = {
-    # Nothing but the files of this site; no inline script or style, no frame around the page.
+    # Allows only files of this site, no inline scripts or styles, and no framing.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'",
@@ -28,9 +28,9 @@ _HEADERS = {
 
 
 def add_page(app: Flask, blueprint: Blueprint, state: AppState) -> None:
-    """Put ``/login`` on the blueprint if the app wants it.
+    """Register ``/login`` on *blueprint* if ``OTP_AUTH_LOGIN_PAGE`` is on.
 
-    :raises ConfigurationError: the tokens would not be in cookies, where a page needs them.
+    :raises ConfigurationError: the tokens are not sent in cookies, which the page depends on.
     """
     if not state.settings.login_page:
         return
@@ -44,7 +44,7 @@ def add_page(app: Flask, blueprint: Blueprint, state: AppState) -> None:
 
 
 def login() -> Response:
-    """Answer ``GET /login``."""
+    """Render the login page in the user's language."""
     state: AppState = current_app.extensions["otp_auth"]
     language = _language()
     texts = TEXTS[language]
@@ -63,9 +63,9 @@ def login() -> Response:
 
 
 def _for_script(settings: Settings, language: str, texts: dict[str, str]) -> Markup:
-    """Return what the script has to know, as the JSON of an attribute."""
+    """Return what the script needs to know, as JSON that is escaped for an HTML attribute."""
     page: dict[str, Any] = {
-        # The page's own folder, under whatever prefix a proxy has put the app.
+        # Relative to the page, so it includes any prefix that a proxy has added.
         "baseUrl": url_for("otp_auth.login").removesuffix("/login"),
         "next": _next_path(settings),
         "language": language,
@@ -78,7 +78,7 @@ def _for_script(settings: Settings, language: str, texts: dict[str, str]) -> Mar
 
 
 def _next_path(settings: Settings) -> str:
-    """Return where a success leads to: ``next`` of the query if it stays on this site."""
+    """Return where to go after signing in: ``next`` of the query if it is a path on this site."""
     wanted = request.args.get("next")
     page = url_for("otp_auth.login")
     if wanted is None or not is_site_path(wanted) or wanted.partition("?")[0] == page:
@@ -87,13 +87,13 @@ def _next_path(settings: Settings) -> str:
 
 
 def _wait_between_sends(settings: Settings) -> int:
-    """Return the seconds from one code to the next that the limits of an identifier ask for."""
+    """Return the seconds that have to pass between two codes, by the limits on identifiers."""
     return max(
         (rule.get_expiry() for rule in settings.identifier_limits if rule.amount == 1), default=0
     )
 
 
 def _language() -> str:
-    """Return the language of the person who asks, if the page speaks it."""
+    """Return the preferred language of the request if it is supported, or else the default."""
     language = (preferred_language() or "").partition("-")[0].lower()
     return language if language in TEXTS else DEFAULT_LANGUAGE

@@ -1,4 +1,4 @@
-"""The words of the login page, in each language that the package speaks."""
+"""The texts of the login page, in each supported language."""
 
 from __future__ import annotations
 
@@ -201,7 +201,8 @@ _SPANISH = {
     "needs_script": "Esta página necesita JavaScript.",
 }
 
-#: The texts by primary language subtag; ``{identifier}``, ``{time}`` and ``{count}`` are filled in.
+#: The texts by primary language subtag. The script fills in ``{identifier}``, ``{time}`` and
+#: ``{count}``.
 TEXTS: dict[str, dict[str, str]] = {
     "en": _ENGLISH,
     "sv": _SWEDISH,
