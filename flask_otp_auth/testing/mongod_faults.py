@@ -1,4 +1,4 @@
-"""Why a mongod did not start, from what it wrote, and what to do about it."""
+"""Explaining why mongod did not start, from its output, and what to do about it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ WAY_OUT = (
 
 
 class MongodError(RuntimeError):
-    """The server cannot be started; the message says why and what to do."""
+    """The server is not running or cannot be started. The message says why and what to do."""
 
 
 def explain(returncode: int, report: str, dbpath: Path) -> str:
-    """Say why mongod ended, from what it wrote, and what to do."""
+    """Return why mongod ended and what to do about it.
+
+    :param returncode: its exit status as :mod:`subprocess` reports it, negative for a signal.
+    :param report: what it wrote to its log and to the terminal.
+    :param dbpath: the folder with its data.
+    """
     if missing := re.search(r"loading shared libraries: (?:\S*/)?([\w.+-]+)", report):
         library = missing[1]
-        how = "Install the package of your system that brings it."
+        how = "Install the system package that contains it."
         if package := _DEBIAN_PACKAGES.get(library):
             packages = " ".join(dict.fromkeys([package, "libcurl4", "libssl3"]))
             how = f"On Debian and Ubuntu:\n  apt-get install {packages}"
@@ -48,11 +53,11 @@ def explain(returncode: int, report: str, dbpath: Path) -> str:
     if reason == "SIGILL":
         reason += "; this processor lacks the AVX instructions that MongoDB 5 and later need"
     lines = "\n".join(f"  {line}" for line in _last_lines(report)) or "  (it wrote nothing)"
-    return f"mongod ended before it answered ({reason}). Its last words:\n{lines}\n{WAY_OUT}"
+    return f"mongod ended before it answered ({reason}). Its last output:\n{lines}\n{WAY_OUT}"
 
 
 def _last_lines(report: str, count: int = 8) -> list[str]:
-    """Return the last lines, only grave ones if there are; of JSON lines message and error."""
+    """Return the last lines, or the last errors if there are any, as plain text."""
     grave: list[str] = []
     plain: list[str] = []
     for line in filter(None, map(str.strip, report.splitlines())):

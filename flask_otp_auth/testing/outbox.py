@@ -1,4 +1,4 @@
-"""The outbox: keeps the messages of an application instead of sending them."""
+"""The outbox, which keeps the messages of an application instead of sending them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sent:
 
 
 class Outbox:
-    """The messages of one application since :func:`otp_outbox` began, the oldest first."""
+    """The messages of one application since :func:`otp_outbox` was called."""
 
     def __init__(self, app: Flask, state: AppState) -> None:
         self._state = state
@@ -59,7 +59,7 @@ class Outbox:
         self.close()
 
     def close(self) -> None:
-        """Have messages sent again, under their limits; those that are here stay."""
+        """Send messages again, with their limits. The outbox keeps the messages that it has."""
         app, self._app = self._app, None
         if app is not None:
             _drain(self._state.background)
@@ -68,15 +68,16 @@ class Outbox:
 
     @property
     def messages(self) -> list[Sent]:
-        """All messages. Codes that are being sent in the background are waited for."""
+        """All messages, the oldest first, once no code is being sent in the background."""
         _drain(self._state.background)
         return list(self._sent)
 
     def last_code(self, identifier: str) -> str:
-        """Return the last code that was sent to a phone number or email address.
+        """Return the last code that was sent to a phone number or an email address.
 
-        :param identifier: the identifier, in any accepted form.
-        :raises LookupError: no code was sent to it; the message says who got one.
+        :param identifier: the phone number or email address, in any accepted form.
+        :raises LookupError: no code was sent to it. The message says which identifiers got codes.
+        :raises InvalidIdentifier: *identifier* does not have an accepted form.
         """
         method: Method = "email" if "@" in identifier else "sms"
         region = self._state.settings.default_region
@@ -89,12 +90,12 @@ class Outbox:
         raise LookupError(f"No code was sent to {wanted}; codes were sent to {others}.")
 
     def clear(self) -> None:
-        """Forget all messages so far."""
+        """Discard all messages so far."""
         _drain(self._state.background)
         self._sent.clear()
 
     def take(self, code: str, identifier: str, method: Method, payload: Payload | None) -> bool:
-        """Keep a message; this stands in for the sender."""
+        """Keep the message with a code. This replaces the ``send_code_handler``."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         session = current_session()
         message = render(
@@ -126,15 +127,14 @@ class Outbox:
 def otp_outbox(app: Flask) -> Outbox:
     """Keep the messages of an application instead of sending them, and lift its limits on codes.
 
-    Meanwhile no ``send_code_handler`` is needed, and none is called. The limits on clients and
-    accounts do not apply, so a person can sign in twice in one test, but the locks after wrong
-    codes do. This also works for codes that are sent in the background, and for any number of
-    threads.
+    While the outbox is open, no ``send_code_handler`` is needed or called. The limits on clients
+    and accounts do not apply, so that a user can sign in twice in a test, but the locks after wrong
+    codes do. This also works for codes that are sent in the background and from any thread.
 
-    :param app: an application on which ``init_app`` was called.
+    :param app: the initialised application.
     :returns: the :class:`Outbox`, a context manager. Messages are sent again at the end of the
-        ``with`` statement, or after :meth:`Outbox.close`.
-    :raises RuntimeError: ``init_app`` was not called on the application.
+        ``with`` block, or after :meth:`Outbox.close`.
+    :raises RuntimeError: *app* has not been initialised with ``init_app``.
     """
     state = cast("AppState | None", app.extensions.get("otp_auth"))
     if state is None:

@@ -1,4 +1,4 @@
-"""The pytest fixtures, which pytest finds by the entry point of the package."""
+"""The pytest fixtures, which pytest finds through an entry point of the package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def _otp_mongo_server() -> Iterator[str]:
-    """Give the address of a real MongoDB: that of ``MONGO_URI``, or of a server for this run."""
+    """Return the URI of a MongoDB server: ``MONGO_URI``, or that of a server for this run."""
     given = os.environ.get("MONGO_URI")
     if given:
         yield given
@@ -31,10 +31,10 @@ def _otp_mongo_server() -> Iterator[str]:
 
 @pytest.fixture
 def otp_mongo_uri(_otp_mongo_server: str) -> Iterator[str]:
-    """Give the URI of an empty MongoDB database for one test; it is dropped afterwards.
+    """Return the URI of an empty MongoDB database, which is dropped after the test.
 
-    The server is that of the environment's ``MONGO_URI``, else one that the wheel of the extra
-    ``testing`` brings, started once for the whole run.
+    The server is that of the environment variable ``MONGO_URI``. Without it, one is started for the
+    whole run, from the wheel of the extra ``testing`` or from ``PATH``.
     """
     from pymongo import MongoClient
 
@@ -47,7 +47,7 @@ def otp_mongo_uri(_otp_mongo_server: str) -> Iterator[str]:
 
 @pytest.fixture(name="otp_outbox")
 def _otp_outbox(app: Flask) -> Iterator[Outbox]:
-    """Keep the messages of the fixture ``app`` for one test instead of sending them."""
+    """Keep the messages of the fixture ``app`` instead of sending them, for the whole test."""
     from .outbox import otp_outbox
 
     with otp_outbox(app) as outbox:
@@ -55,11 +55,11 @@ def _otp_outbox(app: Flask) -> Iterator[Outbox]:
 
 
 def with_database(uri: str, name: str) -> str:
-    """Return the URI of another database of the same server, with the same login."""
+    """Return the URI of the database *name* on the same server, with the same credentials."""
     parts = urlsplit(uri)
     query = parts.query
     if "@" in parts.netloc and "authsource=" not in query.lower():
-        # A login belongs to the database of the URI unless it says otherwise.
+        # Credentials belong to the database of the URI unless it says otherwise.
         source = urlencode({"authSource": parts.path.strip("/") or "admin"})
         query = f"{query}&{source}" if query else source
     return parts._replace(path=f"/{name}", query=query).geturl()

@@ -147,7 +147,11 @@ def log_line(severity: str, message: str, **attributes: str) -> str:
     [
         (127, "error while loading shared libraries: libcurl.so.4: cannot open", ["libcurl4"]),
         (127, "error while loading shared libraries: liblzma.so.5: cannot open", ["liblzma5"]),
-        (127, "error while loading shared libraries: libodd.so.1: no", ["libodd.so.1", "brings"]),
+        (
+            127,
+            "error while loading shared libraries: libodd.so.1: no",
+            ["libodd.so.1", "system package"],
+        ),
         (100, log_line("F", "x", error="DBPathInUse: locked"), ["already serves /data", "Stop"]),
         (-4, "", ["SIGILL", "AVX", "wrote nothing"]),
         (-9, "", ["SIGKILL"]),
