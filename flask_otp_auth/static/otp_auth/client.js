@@ -1,9 +1,10 @@
 // @ts-check
 /**
- * The endpoints of Flask-OTP-Auth for browsers, Node and React Native: no dependency.
+ * A client for the endpoints of Flask-OTP-Auth in browsers, Node and React Native. It has no
+ * dependencies.
  *
- * Each function resolves to an outcome with a `status`, or rejects with an OtpError whose `code`
- * says what stands in the way. It works with tokens in JSON and with cookies.
+ * Each function except `logout` resolves to a result with a `status`. All of them reject with an
+ * OtpError, whose `code` says why. They work with tokens in JSON and with tokens in cookies.
  *
  * @module
  */
@@ -11,22 +12,22 @@
 /** @typedef {"sms" | "email"} Method */
 
 /**
- * What `initiate` resolves to, and `resend` if another code is on its way.
+ * The result of `initiate`, and of `resend` if another code has been sent.
  *
  * @typedef {object} Sent
  * @property {"sent"} status
- * @property {string} sessionId what `verify` and `resend` take
- * @property {Date} expiresAt when the code stops being right, by the clock of the server
- * @property {number} ttl seconds until then
+ * @property {string} sessionId the session id for `verify` and `resend`
+ * @property {Date} expiresAt when the code expires, by the clock of the server
+ * @property {number} ttl the seconds until then
  */
 
-/** @typedef {{status: "expired"}} Expired the time of the code is over */
+/** @typedef {{status: "expired"}} Expired the code has expired */
 /** @typedef {{status: "not_found", message: string}} NotFound no such session, or no such user */
-/** @typedef {{status: "locked", remainingAttempts: 0}} Locked the last try was wrong */
+/** @typedef {{status: "locked", remainingAttempts: 0}} Locked no attempts are left */
 /** @typedef {{status: "invalid_code", remainingAttempts: number}} InvalidCode */
 
 /**
- * A right code. The tokens are missing where they are in cookies.
+ * The result of a correct code. The tokens are missing if they are sent in cookies.
  *
  * @typedef {object} SignedIn
  * @property {"success"} status
@@ -37,19 +38,20 @@
  */
 
 /**
- * New tokens. They are missing where they are in cookies.
+ * The result of `refresh`. The tokens are missing if they are sent in cookies.
  *
  * @typedef {object} Refreshed
  * @property {"success"} status
  * @property {string} [token]
- * @property {string} [refreshToken] the one to keep; the one before does not work any more
+ * @property {string} [refreshToken] the new refresh token; the old one can no longer be used
  */
 
 /**
  * @typedef {object} Configuration
- * @property {string} baseUrl where the endpoints are; "/otp" by default
- * @property {number} timeout milliseconds that one request may take; 30000 by default
- * @property {RequestCredentials} credentials of `fetch`; "include" for cookies of another origin
+ * @property {string} baseUrl the URL of the endpoints; "/otp" by default
+ * @property {number} timeout the milliseconds that a request may take; 30000 by default
+ * @property {RequestCredentials} credentials the option of `fetch`, "same-origin" by default; use
+ *   "include" for cookies of another origin
  * @property {string} accessCsrfCookie Flask-JWT-Extended's JWT_ACCESS_CSRF_COOKIE_NAME
  * @property {string} refreshCsrfCookie Flask-JWT-Extended's JWT_REFRESH_CSRF_COOKIE_NAME
  * @property {string} csrfHeader Flask-JWT-Extended's JWT_ACCESS_CSRF_HEADER_NAME
@@ -66,7 +68,7 @@ const configuration = {
 };
 
 /**
- * Say where the endpoints are, once, before the first call.
+ * Change the configuration. Call this before the first request.
  *
  * @param {Partial<Configuration>} changes
  */
@@ -74,7 +76,7 @@ export function configure(changes) {
   Object.assign(configuration, changes);
 }
 
-/** Why a call gave no outcome. */
+/** The reason why a request failed. */
 export class OtpError extends Error {
   /**
    * @param {string} code
@@ -86,23 +88,23 @@ export class OtpError extends Error {
     super(detail, { cause });
     this.name = "OtpError";
     /**
-     * The `error.code` of the server, such as "tooManyRequests" or "invalidIdentifier"; or
-     * "offline" if it could not be reached in time, or "unexpectedAnswer" if somebody else answered.
+     * The `error.code` of the server, such as "tooManyRequests" or "invalidIdentifier"; "offline"
+     * if it cannot be reached within `timeout`; or "unexpectedAnswer" if something else answered.
      */
     this.code = code;
-    /** The HTTP status, 0 without an answer. */
+    /** The HTTP status, or 0 if there was no response. */
     this.status = status;
-    /** Seconds after which the same call may work, or null where waiting does not help. */
+    /** The seconds after which the same call may succeed, or null if waiting does not help. */
     this.retryAfter = retryAfter;
-    /** Messages by member of the request, or null. */
+    /** The messages for each invalid member of the request, or null. */
     this.fields = fields;
-    /** What the server's log names this error, or null. */
+    /** The id of the error in the server's log, or null. */
     this.id = id;
   }
 }
 
 /**
- * Start a session and have its code sent.
+ * Start a session and send its code.
  *
  * @param {string} identifier a phone number or an email address
  * @param {Method} method
@@ -115,7 +117,7 @@ export async function initiate(identifier, method, { payload, deviceToken, signa
 }
 
 /**
- * Have another code sent for a session; the one before keeps working.
+ * Send another code for a session. The earlier codes stay valid.
  *
  * @param {string} sessionId
  * @param {{signal?: AbortSignal}} [options]
@@ -127,10 +129,10 @@ export async function resend(sessionId, { signal } = {}) {
 }
 
 /**
- * Have a typed code judged.
+ * Check a code, and sign in if it is correct.
  *
  * @param {string} sessionId
- * @param {string} code as it was typed
+ * @param {string} code the code as it was typed
  * @param {{signal?: AbortSignal}} [options]
  * @returns {Promise<SignedIn | InvalidCode | Locked | Expired | NotFound>}
  */
@@ -142,10 +144,10 @@ export async function verify(sessionId, code, { signal } = {}) {
 let exchange = null;
 
 /**
- * Trade a refresh token, the one given or else that of the cookie, for new tokens.
+ * Exchange a refresh token, the given one or else that of the cookie, for new tokens.
  *
- * A refresh token works once, and a second use ends the login. So calls with the same token get
- * the same answer, and tabs of one browser wait for each other.
+ * A refresh token can be used only once, and a second use ends the login. Calls with the same token
+ * therefore share one response, and the tabs of a browser take turns.
  *
  * @param {{refreshToken?: string, signal?: AbortSignal}} [options]
  * @returns {Promise<Refreshed>}
@@ -168,7 +170,7 @@ export function refresh({ refreshToken, signal } = {}) {
 }
 
 /**
- * End the login of a token, the one given or else that of the cookies.
+ * Log out: revoke the given token, or else those of the cookies.
  *
  * @param {{token?: string, signal?: AbortSignal}} [options] an access or a refresh token
  * @returns {Promise<void>}
@@ -193,7 +195,7 @@ function refreshCookie(signal) {
   return oneAtATime(() => {
     const now = cookie(name);
     if (before !== null && now !== null && now !== before) {
-      return { status: "success" }; // another tab has done it meanwhile
+      return { status: "success" }; // another tab has refreshed in the meantime
     }
     return refreshWith(csrf(name), signal);
   });
@@ -212,7 +214,7 @@ async function refreshWith(headers, signal) {
 let last = Promise.resolve();
 
 /**
- * Run work when no other tab does, or where the browser cannot tell, when no other call does.
+ * Run `work` while no other tab does, or without the Web Locks API, while no other call does.
  *
  * @template T
  * @param {() => T | Promise<T>} work
@@ -246,7 +248,7 @@ function cookie(name) {
 }
 
 /**
- * The header with the CSRF token of the first of the cookies that is there.
+ * Return the CSRF header with the value of the first of these cookies that exists.
  *
  * @param {string[]} names
  * @returns {Record<string, string>}
@@ -260,7 +262,7 @@ function csrf(...names) {
  * @param {string} path
  * @param {object | undefined} body
  * @param {{headers?: Record<string, string>, signal?: AbortSignal}} options
- * @returns {Promise<any>} the body of an answer with `data`, or {} of an empty one
+ * @returns {Promise<any>} the body of a successful response, or {} if it is empty
  */
 async function post(path, body, { headers = {}, signal } = {}) {
   const { baseUrl, credentials, timeout } = configuration;
@@ -288,7 +290,7 @@ async function post(path, body, { headers = {}, signal } = {}) {
     answer = await response.text();
   } catch (cause) {
     if (signal?.aborted) {
-      throw cause; // as with fetch itself
+      throw cause; // as fetch does
     }
     throw new OtpError("offline", "The server cannot be reached", { cause });
   } finally {
@@ -312,14 +314,14 @@ function understand(response, text) {
   try {
     body = JSON.parse(text);
   } catch {
-    // somebody between us and the server has answered
+    // not a response of ours, but perhaps of a proxy
   }
   if (body?.data) {
     return body;
   }
   const { status } = response;
   const error = body?.error;
-  // Scripts of another origin see the number in the body, and only some headers.
+  // Scripts of another origin cannot read the header unless the server exposes it.
   const retryAfter = error?.retryAfter ?? seconds(response.headers.get("Retry-After"));
   if (typeof error?.code !== "string") {
     throw new OtpError("unexpectedAnswer", `Unexpected answer: ${status}`, { status, retryAfter });

@@ -1,11 +1,11 @@
 // @ts-check
-/** Buttons that wait. */
+/** Buttons that can be disabled for a while. */
 
 /**
- * A button that can be held back for some seconds, and counts them.
+ * Make a button that can be disabled until some time, and shows how long that is.
  *
  * @param {HTMLButtonElement} button
- * @param {() => void} [onFree]
+ * @param {() => void} [onFree] called when the time has come
  */
 export function holdable(button, onFree) {
   const label = button.textContent ?? "";
@@ -29,12 +29,12 @@ export function holdable(button, onFree) {
     button.textContent = label;
     button.removeAttribute("aria-disabled");
   };
-  /** @param {number} time in milliseconds since 1970 */
+  /** @param {number} time milliseconds since 1970 */
   const hold = (time) => {
     free();
     until = time;
     if (time > Date.now()) {
-      // Not "disabled", which would take the focus away from whoever waits on it.
+      // Not "disabled", which would take the focus away from the button.
       button.setAttribute("aria-disabled", "true");
       tick();
     }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The login page: asks for a code, takes it, and leads on. All its words come with the page. */
+/** The login page: the two steps of signing in. All its texts come with the page. */
 
 import { OtpError, configure, initiate, resend, verify } from "./client.js";
 import { holdable } from "./hold.js";
@@ -14,9 +14,9 @@ configure({ baseUrl: page.baseUrl });
 /** @type {Pending | null} */
 let pending = null;
 let isBusy = false;
-let isOver = false; // no further code is taken for the session
+let isOver = false; // whether the session accepts no more codes
 let lastTried = "";
-let listening = new AbortController(); // for a code that arrives by SMS
+let listening = new AbortController(); // for a code from an SMS
 /** @type {number | undefined} */
 let expiryTimer;
 
@@ -25,7 +25,7 @@ const newCode = holdable(newButton);
 const resendButton = find("otp-resend");
 const another = holdable(resendButton, () => say(text("may_resend"), { good: true }));
 
-/** Show the first step; what was typed stays. */
+/** Show the first step, with what was typed there before. */
 function showAsk() {
   listening.abort();
   clearTimeout(expiryTimer);
@@ -35,7 +35,7 @@ function showAsk() {
   identifierField.focus();
 }
 
-/** Show the second step of the pending session. */
+/** Show the second step for the pending session, or the first one without a session. */
 function showEnter() {
   if (pending === null) {
     showAsk();
@@ -73,7 +73,7 @@ function setOver(over) {
   }
 }
 
-/** @param {string} words why no code is taken any more */
+/** @param {string} words why the session accepts no more codes */
 function endSession(words) {
   listening.abort();
   clearTimeout(expiryTimer);
@@ -83,7 +83,7 @@ function endSession(words) {
   newButton.focus();
 }
 
-/** Take a code from an SMS that names this site, where the browser has WebOTP. */
+/** Fill in the code from an SMS that names this site, if the browser supports WebOTP. */
 async function listen() {
   listening.abort();
   listening = new AbortController();
@@ -99,12 +99,12 @@ async function listen() {
       enter.requestSubmit();
     }
   } catch {
-    // the person types it
+    // the code has to be typed
   }
 }
 
 /**
- * Do one thing at a time, and say what went wrong.
+ * Run `work` unless something else is still running, and `fail` if it throws.
  *
  * @param {() => Promise<void>} work
  * @param {(error: OtpError) => void} fail
@@ -126,11 +126,11 @@ async function once(work, fail) {
 }
 
 /**
- * Say why a code was not sent or not taken, where that is the same in both steps.
+ * Show an error that can occur in both steps.
  *
  * @param {OtpError} error
- * @param {{hold: (time: number) => void}} button what has to wait
- * @returns {boolean} whether it was
+ * @param {{hold: (time: number) => void}} button the button that has to wait
+ * @returns {boolean} whether the error is one of those
  */
 function explain({ code, status, retryAfter }, button) {
   const time = retryAfter === null ? "" : inWords(retryAfter);
@@ -154,7 +154,7 @@ function explain({ code, status, retryAfter }, button) {
 /**
  * @param {string} identifier
  * @param {import("./client.js").Method} method
- * @param {{hold: (time: number) => void, isHeld: () => boolean}} button that asks for the code
+ * @param {{hold: (time: number) => void, isHeld: () => boolean}} button the button that was pressed
  */
 function start(identifier, method, button) {
   if (button.isHeld()) {
@@ -174,7 +174,7 @@ function start(identifier, method, button) {
     remember(pending);
     say("");
     if (history.state?.otp !== "code") {
-      history.pushState({ otp: "code" }, ""); // so that "back" leads to the first step
+      history.pushState({ otp: "code" }, ""); // so that the back button leads to the first step
     }
     showEnter();
   }, (error) => {
@@ -186,7 +186,7 @@ function start(identifier, method, button) {
   });
 }
 
-/** Have the code judged that stands in its field. */
+/** Check the code in the field. */
 function submitCode() {
   const typed = codeField.value.trim();
   if (pending === null || isOver) {
@@ -200,7 +200,7 @@ function submitCode() {
   once(async () => {
     lastTried = typed;
     const outcome = await verify(sessionId, typed);
-    if (pending?.sessionId === sessionId) { // else the person has gone back meanwhile
+    if (pending?.sessionId === sessionId) { // unless the user has gone back in the meantime
       conclude(outcome);
     }
   }, (error) => {
@@ -241,7 +241,7 @@ function conclude(outcome) {
 }
 
 /**
- * A path of this site, whatever was given; the server has looked at it as well.
+ * Return the path if it is one of this site, or else "/". The server has checked it too.
  *
  * @param {string} path
  */
@@ -251,7 +251,7 @@ function samePath(path) {
   return safe ? path : "/";
 }
 
-/** Ask for another code of the same session. */
+/** Ask for another code for the same session. */
 function sendAnother() {
   if (pending === null || another.isHeld()) {
     return;
@@ -299,7 +299,7 @@ function holdAnother(session) {
 
 const via = () => /** @type {import("./client.js").Method} */ (new FormData(ask).get("via"));
 
-/** Give the field of the first step the keyboard and the name of its method. */
+/** Adapt the keyboard and the label of the first step's field to the chosen method. */
 function followMethod() {
   const method = via();
   identifierField.inputMode = method === "sms" ? "tel" : "email";
@@ -319,7 +319,7 @@ ask.addEventListener("submit", (event) => {
 ask.addEventListener("input", () => {
   followMethod();
   say("");
-  askButton.free(); // the wait was for what stood there
+  askButton.free(); // the wait was for the previous identifier
 });
 enter.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,5 +1,5 @@
 // @ts-check
-/** The parts of the login page, and its words, which come with it from the server. */
+/** The elements of the login page, and its texts, which come from the server with it. */
 
 export const main = /** @type {HTMLElement} */ (document.querySelector("[data-otp-login]"));
 /** @type {{baseUrl: string, next: string, language: string, codeLength: number, resends: number,

@@ -1,14 +1,14 @@
 // @ts-check
-/** The session of the second step, which has to outlive a reload; it stays in this tab. */
+/** Keeps the session of the second step in the tab, so that it survives a reload. */
 
 /**
  * @typedef {object} Pending
  * @property {string} sessionId
  * @property {string} identifier
  * @property {import("./client.js").Method} method
- * @property {number} expires in milliseconds since 1970, by the clock of this device
- * @property {number} nextSend the same, when another code may be asked for
- * @property {number} resends how many may still be asked for
+ * @property {number} expires when the code expires, in milliseconds since 1970 on this device
+ * @property {number} nextSend when another code may be sent, in milliseconds since 1970
+ * @property {number} resends how many more codes may be sent
  */
 
 const STORE = "flask-otp-auth login";
@@ -18,7 +18,7 @@ export function remember(pending) {
   try {
     sessionStorage.setItem(STORE, JSON.stringify(pending));
   } catch {
-    // a reload begins anew
+    // without storage, a reload starts from the beginning
   }
 }
 
@@ -26,11 +26,11 @@ export function forget() {
   try {
     sessionStorage.removeItem(STORE);
   } catch {
-    // nothing was kept
+    // without storage, nothing was kept
   }
 }
 
-/** @returns {Pending | null} one whose time is not over */
+/** @returns {Pending | null} the session, unless its code has expired */
 export function recall() {
   try {
     /** @type {Pending | null} */
