@@ -72,6 +72,9 @@ def schema_of(url: str) -> str:
 def send(url: str, message: Message, app_name: str, timeout: float) -> bool:
     """Send one message through the provider of a URL.
 
+    :param url: an entry of ``OTP_AUTH_SMS_URLS`` or ``OTP_AUTH_EMAIL_URLS``.
+    :param message: the message to send.
+    :param app_name: the name that the provider shows as the sender, if it shows one.
     :param timeout: seconds that each connection and each response may take.
     :returns: always ``True``.
     :raises NotTakenError: the provider did not accept the message.

@@ -128,5 +128,5 @@ class Slot:
         self._pool.threads.submit(run)
 
     def release(self) -> None:
-        """Release the slot without running a job."""
+        """Give the slot back to the pool."""
         self._pool.slots.release()

@@ -51,8 +51,11 @@ class Attempts:
     ) -> bool:
         """Try providers in order until one accepts the message.
 
-        :param timeout: seconds for all of them together. Each gets an equal share of the rest, so
-            that the second has its turn if the first hangs.
+        :param app: the application in whose context the providers are called.
+        :param message: the message to send.
+        :param providers: the providers, the preferred one first.
+        :param timeout: seconds for all of them together. Each gets an equal share of what is left,
+            so that the second has its turn if the first hangs.
         :returns: whether one of them accepted the message.
         """
         deadline = time.monotonic() + timeout
