@@ -36,9 +36,9 @@ _LOOK_EVERY = 1.0  # seconds
 def create_indexes(as_json: bool) -> None:
     """Create the indexes and wait until they are ready.
 
-    Without this command they are created during the first requests. From then on, sessions are
-    deleted after OTP_AUTH_KEEP_SESSIONS, whatever was set before. Run this before a new version
-    goes live. It does nothing if all indexes exist.
+    Without this command they are created during the first requests. It also makes MongoDB delete
+    sessions after the present OTP_AUTH_KEEP_SESSIONS. Run it before a new version goes live. It
+    does nothing if all indexes exist.
     """
     state = current_state()
     with reaching_database(state):

@@ -28,7 +28,7 @@ _DEBUG = "otp_auth_debug"
 
 
 def remember_debug(app: Flask) -> None:
-    """Keep the debug mode that *app* was configured with, which ``flask`` overrides."""
+    """Keep the debug mode that *app* was configured with; ``flask`` replaces it by FLASK_DEBUG."""
     app.extensions[_DEBUG] = app.debug
 
 
