@@ -15,7 +15,7 @@ from flask.cli import with_appcontext
 
 from ..exceptions import OtpAuthError, ServiceUnavailable
 from ..http.json_text import json_form
-from ..state import AppState
+from ..state import AppState, state_of
 from ..store.database import database_calls
 from ..types import Method
 
@@ -69,7 +69,7 @@ def current_app_object() -> Flask:
 
 def current_state() -> AppState:
     """Return the state of the extension on the current application."""
-    return cast(AppState, current_app.extensions["otp_auth"])
+    return state_of(current_app)
 
 
 @contextmanager

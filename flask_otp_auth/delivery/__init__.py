@@ -6,7 +6,7 @@ import functools
 import logging
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
@@ -17,12 +17,12 @@ from ..sending import app_mail
 from ..sending.current import current_session as current_session
 from ..sending.message import Message as Message
 from ..sending.providers import Attempts, Provider
+from ..state import state_of
 from ..types import Method, Payload
 from .messages import render
 
 if TYPE_CHECKING:
     from ..extension import FlaskOtpAuth
-    from ..state import AppState
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -57,7 +57,7 @@ class Delivery:
         :raises ConfigurationError: there is no provider for *method*.
         """
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        settings = cast("AppState", app.extensions["otp_auth"]).settings
+        settings = state_of(app).settings
         session = current_session()
         locale = None if session else preferred_language()
         message = render(
@@ -78,7 +78,7 @@ class Delivery:
         :raises OSError: none of the providers of a method can be reached.
         """
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        settings = cast("AppState", app.extensions["otp_auth"]).settings
+        settings = state_of(app).settings
         for method in settings.methods:
             if method == "email" and app_mail.extension_of(app) is not None:
                 continue

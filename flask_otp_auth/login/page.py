@@ -14,7 +14,7 @@ from ..http.json_text import write_json
 from ..http.language import preferred_language
 from ..sending.texts import DEFAULT_LANGUAGE
 from ..site_paths import is_site_path
-from ..state import AppState
+from ..state import AppState, state_of
 from .texts import TEXTS
 
 _HEADERS = {
@@ -45,7 +45,7 @@ def add_page(app: Flask, blueprint: Blueprint, state: AppState) -> None:
 
 def login() -> Response:
     """Render the login page in the user's language."""
-    state: AppState = current_app.extensions["otp_auth"]
+    state = state_of(current_app)
     language = _language()
     texts = TEXTS[language]
     body = render_template(

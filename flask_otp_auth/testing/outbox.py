@@ -12,7 +12,7 @@ from ..delivery.messages import render
 from ..http.language import preferred_language
 from ..sending.background import BackgroundSender
 from ..sending.current import current_session
-from ..state import AppState, without_send_limits
+from ..state import EXTENSION, AppState, without_send_limits
 from ..types import Method, Payload
 
 
@@ -50,7 +50,7 @@ class Outbox:
         self._sent: list[Sent] = []
         self._app: Flask | None = app
         self._before = state.handlers.divert(app, self.take)
-        app.extensions["otp_auth"] = without_send_limits(state)
+        app.extensions[EXTENSION] = without_send_limits(state)
 
     def __enter__(self) -> Outbox:
         return self
@@ -64,7 +64,7 @@ class Outbox:
         if app is not None:
             _drain(self._state.background)
             self._state.handlers.divert(app, self._before)
-            app.extensions["otp_auth"] = self._state
+            app.extensions[EXTENSION] = self._state
 
     @property
     def messages(self) -> list[Sent]:
@@ -136,7 +136,7 @@ def otp_outbox(app: Flask) -> Outbox:
         ``with`` block, or after :meth:`Outbox.close`.
     :raises RuntimeError: *app* has not been initialised with ``init_app``.
     """
-    state = cast("AppState | None", app.extensions.get("otp_auth"))
+    state = cast("AppState | None", app.extensions.get(EXTENSION))
     if state is None:
         raise RuntimeError("This app has no Flask-OTP-Auth: call init_app(app) before otp_outbox.")
     return Outbox(app, state)
