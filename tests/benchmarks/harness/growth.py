@@ -45,16 +45,16 @@ def measure_growth(services: Services, sizes: list[int], *, quick: bool) -> dict
             apps[target.name] = stack.enter_context(running(services, target))
             warm_up = Plan(apps[target.name].port, target.dialect, 8, WARM_UP, 60.0)
             checked(target, send(warm_up))
-        for size in sizes:
+        for place, size in enumerate(sizes):
             for target in targets:
-                fill(services, target, apps[target.name], size)
+                fill(services, target, apps[target.name], size, place)
             services.client.admin.command("fsync")  # not while we measure
             runs: dict[str, list[dict[str, Any]]] = {target.name: [] for target in targets}
             for turn in range(rounds):
                 for target in targets:
                     if size == 0:
                         forget_sessions(services, target)
-                    first = WARM_UP + turn * LOGINS
+                    first = WARM_UP + (place * rounds + turn) * LOGINS
                     port = apps[target.name].port
                     plan = Plan(port, target.dialect, 1, LOGINS, seconds, first)
                     runs[target.name].append(checked(target, send(plan)))
@@ -83,8 +83,12 @@ def _point(size: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def fill(services: Services, target: Target, app: Running, size: int) -> None:
-    """Bring the collection of *target* to *size* sessions, made after its own ones."""
+def fill(services: Services, target: Target, app: Running, size: int, place: int) -> None:
+    """Bring the collection of *target* to *size* sessions, made after its own ones.
+
+    :param place: of the size among the sizes; each has users of its own, since an account gets no
+        second code within 30 seconds.
+    """
     assert target.sessions is not None
     sessions = services.client[services.database(target)][target.sessions]
     if size == 0:
@@ -93,21 +97,21 @@ def fill(services: Services, target: Target, app: Running, size: int) -> None:
     missing = size - sessions.count_documents({})
     if missing <= 0:
         return
-    templates = _templates(services, target, app)
+    templates = _templates(services, target, app, 10**7 + place * (BEGUN + FINISHED))
     made = _sessions(templates, missing)
     while batch := [document for document, _ in zip(made, range(BATCH), strict=False)]:
         sessions.insert_many(batch, ordered=False)
 
 
-def _templates(services: Services, target: Target, app: Running) -> list[Document]:
+def _templates(services: Services, target: Target, app: Running, first: int) -> list[Document]:
     assert target.sessions is not None
     sessions = services.client[services.database(target)][target.sessions]
     dialect = DIALECTS[target.dialect]
     since = datetime.now(UTC) - timedelta(seconds=1)
-    checked(target, send(Plan(app.port, target.dialect, 1, FINISHED, 60.0, first=10**7)))
+    checked(target, send(Plan(app.port, target.dialect, 1, FINISHED, 60.0, first=first)))
     for n in range(BEGUN):
         with socket.create_connection(("127.0.0.1", app.port), timeout=10) as connection:
-            connection.sendall(dialect.begin(10**7 + FINISHED + n))
+            connection.sendall(dialect.begin(first + FINISHED + n))
             connection.recv(65536)
     found = list(sessions.find({"createdAt": {"$gte": since}}))
     if len(found) < BEGUN + FINISHED:

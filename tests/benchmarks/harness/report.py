@@ -7,10 +7,6 @@ from collections.abc import Iterable, Sequence
 from .goals import goals
 from .rounds import FLOOR, NODE, Rounds, Section
 
-PEERS = (
-    "An earlier run with every peer, of the version that kept sends and failures of an account in "
-    "two documents; its rows of Flask-OTP-Auth are those of that version."
-)
 REPLICA_SET = (
     "One mongod again, as a replica set of one: the writes of every row wait for the journal, as "
     "they do in production since MongoDB 5.0."
@@ -26,8 +22,6 @@ def write(results: Section) -> str:
     if "replica_set" in results:
         blocks += ["## Throughput on a replica set", REPLICA_SET]
         blocks += throughput(results["replica_set"])
-    if "peers" in results:
-        blocks += ["## Throughput beside all peers", PEERS, *throughput(results["peers"])]
     if "stored" in results:
         blocks += ["## Throughput with sessions stored", *stored(results["stored"])]
     if "growth" in results:
