@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from ..openapi import as_text, describe
-from .account import send_test, sessions, unlock
-from .checklist import check
-from .checklist.deployment import remember_debug
-from .maintenance import create_indexes, purge, stats
-from .output import current_app_object
-from .risk_report import risk
+from .debug_mode import remember_debug
 
-otp = AppGroup(
+
+class _OtpGroup(AppGroup):
+    """The commands, which are imported only when ``flask otp`` is used and not by every worker."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._add_commands()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+        self._add_commands()
+        return super().get_command(ctx, cmd_name)
+
+    def _add_commands(self) -> None:
+        from .account import send_test, sessions, unlock
+        from .checklist import check
+        from .description import openapi
+        from .maintenance import create_indexes, purge, stats
+        from .risk_report import risk
+
+        for command in (
+            *(check, risk, create_indexes, sessions, unlock),
+            *(purge, send_test, stats, openapi),
+        ):
+            self.add_command(command)
+
+
+otp = _OtpGroup(
     "otp",
     help="Check, inspect and repair the login with one-time codes.",
     short_help="Check, inspect and repair the login with one-time codes.",
 )
-for command in (check, risk, create_indexes, sessions, unlock, purge, send_test, stats):
-    otp.add_command(command)
-
-
-@otp.command()
-def openapi() -> None:
-    """Print the OpenAPI description of the endpoints as JSON."""
-    click.echo(as_text(describe(current_app_object())), nl=False)
 
 
 def register(app: Flask) -> None:

@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ...state import AppState
+from ..debug_mode import configured_debug
 from .point import Point, failed, passed, warned
 
 # Environment variables of platforms that put a proxy in front of the application. That of AWS is
@@ -24,17 +25,11 @@ _PROXIED = {
     "AWS_EXECUTION_ENV": "AWS",
 }
 _DEEPEST = 50
-_DEBUG = "otp_auth_debug"
-
-
-def remember_debug(app: Flask) -> None:
-    """Keep the debug mode that *app* was configured with; ``flask`` replaces it by FLASK_DEBUG."""
-    app.extensions[_DEBUG] = app.debug
 
 
 def modes(app: Flask, _: AppState) -> Iterator[Point]:
     """Check that debug mode and testing mode are off."""
-    for name, is_on in (("debug", app.debug or app.extensions[_DEBUG]), ("testing", app.testing)):
+    for name, is_on in (("debug", app.debug or configured_debug(app)), ("testing", app.testing)):
         if is_on:
             yield failed(
                 f"{name} mode",
