@@ -33,7 +33,7 @@ class _OtpGroup(AppGroup):
             *(check, risk, create_indexes, sessions, unlock),
             *(purge, send_test, stats, openapi),
         ):
-            self.add_command(command)
+            self.commands.setdefault(str(command.name), command)
 
 
 otp = _OtpGroup(

@@ -81,6 +81,17 @@ def test_a_build_whose_size_is_not_known_yet_does_not_end_the_command(
     assert progress_of(builds) == told
 
 
+def test_a_command_that_the_application_put_in_place_of_ours_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = world.app.cli.commands["otp"]
+    assert isinstance(group, click.Group)
+    own = click.Command("stats", callback=lambda: click.echo("of the application"))
+    monkeypatch.setitem(group.commands, "stats", own)
+
+    assert run(world, "stats").output == "of the application\n"
+
+
 def test_a_collection_of_something_else_is_left_alone(world: World) -> None:
     world.sessions.insert_one({"title": "not a session"})
 
