@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
+import random
 import selectors
 import signal
 import socket
@@ -47,9 +49,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a server listens."""
+    """Where a server listens.
+
+    :param ports: where each of its processes listens alone, if there are several.
+    """
 
     port: int
+    ports: tuple[int, ...] = ()
 
     @property
     def url(self) -> str:
@@ -176,35 +182,40 @@ def gunicorn(
     """Serve the ``app.py`` of *folder* from *workers* processes of gunicorn, all of them ready.
 
     With the option ``--preload`` the app is loaded once for all of them, which starts sooner.
+    Each process also has a port of its own, see ``gunicorn_conf.py``.
 
     :param database: its ``MONGO_URI``.
     :param log: gets what gunicorn writes.
     :param options: more of gunicorn's; one that is here too replaces ours.
     :param env: what else the app finds in its environment.
     """
-    with socket.create_server((HOST, 0), backlog=2048) as listener:
-        site = Site(listener.getsockname()[1])
+    with contextlib.ExitStack() as stack:
+        listeners = [
+            stack.enter_context(socket.create_server((HOST, 0), backlog=2048))
+            for _ in range(1 + workers)
+        ]
+        shared, *own = [listener.getsockname()[1] for listener in listeners]
+        site = Site(shared, tuple(own))
         command = [
             *(sys.executable, "-m", "gunicorn", "app:create_app()"),
+            f"--config={ROOT / 'tests' / 'gunicorn_conf.py'}",
             f"--pythonpath={folder},{ROOT / 'examples'}",
-            f"--bind=fd://{listener.fileno()}",
+            *(f"--bind=fd://{listener.fileno()}" for listener in listeners),
             f"--workers={workers}",
             f"--worker-class={worker_class}",
-            "--threads=4",
+            f"--threads={1 if worker_class == 'sync' else 4}",
             "--graceful-timeout=5",
             "--no-control-socket",
             *options,
         ]
         env |= {"MONGO_URI": database, "PYTHONPATH": python_path()}
-        run = process(command, env={**os.environ, **env}, log=log, pass_fds=[listener.fileno()])
-        with run as child:
-            listener.close()  # ours: once gunicorn ends, nobody listens
-            seen: set[str] = set()
+        inherited = [listener.fileno() for listener in listeners]
+        with process(command, env={**os.environ, **env}, log=log, pass_fds=inherited) as child:
+            stack.close()  # ours: once gunicorn ends, nobody listens
 
             def all_answered() -> bool:
-                answers = send_together(site, [post_bytes("/", {})] * workers * 4)
-                seen.update(answer.headers["X-Process"] for answer in answers)
-                return len(seen) == workers
+                answers = send_together(site, [post_bytes("/", {})] * workers)
+                return len({answer.headers["X-Process"] for answer in answers}) == workers
 
             wait_until(all_answered, child, log)
             yield site
@@ -249,10 +260,12 @@ def post_bytes(path: str, body: Any, headers: Mapping[str, str] | None = None) -
 def send_together(site: Site, requests: Sequence[bytes]) -> list[Answer]:
     """Send all *requests* on connections of their own, the last byte of each at once.
 
+    The processes of the site get equal shares.
     Every answer is read to its Content-Length and its connection closed at once, since gunicorn
     waits for that.
     """
-    readers = [_Reader(site, request) for request in requests]
+    ports = itertools.cycle(random.sample(site.ports or [site.port], len(site.ports) or 1))
+    readers = [_Reader(port, request) for port, request in zip(ports, requests, strict=False)]
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         for reader in readers:
             stack.enter_context(reader.socket)
@@ -272,8 +285,8 @@ def send_together(site: Site, requests: Sequence[bytes]) -> list[Answer]:
 class _Reader:
     """One connection that has sent all of its request but the last byte."""
 
-    def __init__(self, site: Site, request: bytes) -> None:
-        self.socket = socket.create_connection((HOST, site.port), timeout=PATIENCE)
+    def __init__(self, port: int, request: bytes) -> None:
+        self.socket = socket.create_connection((HOST, port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(request[:-1])
         self._last = request[-1:]

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo.database import Database
-from servers import HOST, JSON, Site
+from servers import HOST, JSON
 from traffic import Journal
 
 RUBBISH: list[tuple[str, str, bytes, Mapping[str, str]]] = [
@@ -32,7 +32,7 @@ RUBBISH: list[tuple[str, str, bytes, Mapping[str, str]]] = [
     ("GET", "/otp/verify", b"", JSON),
     ("POST", "/nowhere", b"{}", JSON),
 ]
-# Then a person comes again, and may be taken by another worker.
+# Then a person comes again on a new connection.
 REQUESTS_A_CONNECTION = 25
 
 
@@ -48,19 +48,22 @@ class Login:
 
 
 class Person(threading.Thread):
-    """Goes on until *ended*; stops at the first answer that is not as it must be."""
+    """Goes on until *ended*; stops at the first answer that is not as it must be.
+
+    :param port: of the worker that this person talks to.
+    """
 
     def __init__(
         self,
         number: int,
-        site: Site,
+        port: int,
         journal: Journal,
         database: Database[dict[str, Any]],
         ended: threading.Event,
     ) -> None:
         super().__init__(daemon=True)
         self._random = random.Random(number)
-        self._connection = http.client.HTTPConnection(HOST, site.port, timeout=30)
+        self._connection = http.client.HTTPConnection(HOST, port, timeout=30)
         self._journal = journal
         self._database = database
         self._ended = ended

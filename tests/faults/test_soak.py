@@ -100,9 +100,11 @@ def soak(site: Site, client: MongoClient[dict[str, Any]], journal: Journal, befo
     """Let people at the site until the time is over, and look at the workers meanwhile."""
     database = client.get_default_database()
     ended = threading.Event()
-    people = [Person(number, site, journal, database, ended) for number in range(PEOPLE)]
-    workers = {int(site.post("/", {}).headers["X-Process"]) for _ in range(40)}
-    assert len(workers) == WORKERS
+    people = [
+        Person(number, site.ports[number % WORKERS], journal, database, ended)
+        for number in range(PEOPLE)
+    ]
+    workers = {int(Site(port).post("/", {}).headers["X-Process"]) for port in site.ports}
     samples: dict[int, list[Sample]] = {pid: [] for pid in workers}
     deadline = time.monotonic() + SECONDS
     for person in people:
