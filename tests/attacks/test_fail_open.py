@@ -208,7 +208,7 @@ def test_nothing_is_sent_while_the_store_of_the_limits_hangs_or_is_down(
     with LocalMongod() as store:
         uri = store.uri("limits")
         if whose == "the host's Limiter":
-            options = {**MONGODB, "timeoutMS": 500}  # the host's, as the store is
+            options = {**MONGODB, "timeoutMS": 1000}  # the host's, as the store is
             running = host(mongo_uri, lambda app: Hosts.plain(app, uri, options))
         else:
             running = host(mongo_uri, RATELIMIT_STORAGE_URI=uri)
@@ -221,7 +221,7 @@ def test_nothing_is_sent_while_the_store_of_the_limits_hangs_or_is_down(
                 assert_nothing_sent(world, ask(world, 1))
             finally:
                 thaw(store.pid)
-            assert time.monotonic() - start < 3
+            assert time.monotonic() - start < 10
             assert ask(world, 2).status_code == 200
             world.outbox.clear()
             store.stop()

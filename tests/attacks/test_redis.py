@@ -95,7 +95,7 @@ def test_a_redis_that_hangs_holds_a_request_up_no_longer_than_the_option_says(
         guarded=True,
         config={"RATELIMIT_STORAGE_URI": redis.uri},
         CLIENT_LIMITS="9 per hour",
-        DB_TIMEOUT=0.3,
+        DB_TIMEOUT=1,
     )
     assert ask(world).status_code == 200
     freeze(redis.process.pid)
@@ -104,7 +104,7 @@ def test_a_redis_that_hangs_holds_a_request_up_no_longer_than_the_option_says(
         assert ask(world, 1).status_code == 503
     finally:
         thaw(redis.process.pid)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 10
     assert len(world.outbox) == 1
 
 

@@ -313,7 +313,7 @@ class TestWhatGoesWrong:
         self, window: Window, tmp_path: Path, address: str
     ) -> None:
         env = {
-            "FLASK_OTP_AUTH_DB_TIMEOUT": "0.5",
+            "FLASK_OTP_AUTH_DB_TIMEOUT": "1",
             "FLASK_OTP_AUTH_IDENTIFIER_LIMITS": "null",
         }
         with (
@@ -330,7 +330,7 @@ class TestWhatGoesWrong:
             mongod.start()
             button = tab.get_by_role("button", name="Sign in")
             signed_in = tab.get_by_role("heading", name="You are signed in")
-            for _ in range(20):
+            for _ in range(60):
                 # The page may leave between the look and the click.
                 with contextlib.suppress(PageTimeout):
                     if button.is_visible():

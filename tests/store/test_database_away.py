@@ -22,6 +22,8 @@ from flask_otp_auth.store.sessions import SessionStore
 from flask_otp_auth.testing.mongod import LocalMongod
 
 ASK = {"identifier": PHONE, "method": "sms"}
+# Seconds that a busy machine may take; without a bound of ours it is 20 or 30.
+BUSY = 10.0
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_a_database_that_is_away_is_told_within_the_timeout(
         started = time.monotonic()
         with pytest.raises(ServiceUnavailable) as caught, database_calls(0.3):
             OPERATIONS[operation](store)
-        assert time.monotonic() - started < 1.3
+        assert time.monotonic() - started < BUSY
     assert caught.value.retry_after is not None
     (record,) = caplog.records
     assert caught.value.id in record.getMessage()
@@ -77,9 +79,9 @@ def test_all_calls_of_a_request_share_its_time(silent_server: socket.socket) -> 
         started = time.monotonic()
         with pytest.raises(ServiceUnavailable), database_calls(0.5):
             time.sleep(0.4)
-            with database_calls(5):
+            with database_calls(2 * BUSY):
                 store.find(ID)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < BUSY
 
 
 def test_a_refused_write_is_told_without_the_document(
@@ -109,7 +111,7 @@ def test_a_whole_login_is_bounded_by_the_option(make_world: MakeWorld, refusing_
     started = time.monotonic()
     with world.app.app_context(), pytest.raises(ServiceUnavailable):
         world.otp.initiate(PHONE, "sms")
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < BUSY
     assert world.outbox == []
 
 

