@@ -18,7 +18,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_pymongo import PyMongo
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.monitoring import CommandListener
@@ -28,7 +28,13 @@ from flask_otp_auth.testing.mongod import LocalMongod
 from flask_otp_auth.testing.pytest_plugin import with_database as with_database
 
 # A slow machine is no fault of the code, and a CI run must not depend on luck.
-settings.register_profile("tests", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],  # that of a busy machine
+)
 settings.load_profile("tests")
 
 SECRET_KEY = "a secret key for tests, over 32 bytes long"

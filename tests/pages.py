@@ -18,7 +18,7 @@ from pymongo.database import Database
 from servers import ROOT, Site, gunicorn
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PATIENCE_MS = 10_000
+PATIENCE_MS = 20_000
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0  # seconds until a server that does not do what was asked is given up
+PATIENCE = 60.0  # seconds until a server that does not do what was asked is given up
 ROOT = Path(__file__).parent.parent
 JSON = {"Content-Type": "application/json"}
 

@@ -85,7 +85,7 @@ def test_smtp_server_that_hangs_does_not_hold_the_request(world: World) -> None:
 @pytest.mark.parametrize(("status", "answered"), [("queued", 200), ("failed", 500)])
 def test_code_goes_out_by_twilio(world: World, status: str, answered: int) -> None:
     with http_gateway(201, json.dumps({"sid": "SM1", "status": status})) as gateway:
-        client = Client("AC1", "token", http_client=TwilioHttpClient(timeout=5))
+        client = Client("AC1", "token", http_client=TwilioHttpClient(timeout=30))
         client.api.base_url = gateway.site.url
         world.otp.send_code_handler(twilio_sender(client, "+15555550199"))
 
@@ -104,7 +104,7 @@ def test_code_goes_out_by_twilio(world: World, status: str, answered: int) -> No
 def test_code_that_twilio_refuses_is_not_sent(world: World) -> None:
     refusal = {"code": 21211, "message": "The 'To' number is not valid", "status": 400}
     with http_gateway(400, json.dumps(refusal)) as gateway:
-        client = Client("AC1", "token", http_client=TwilioHttpClient(timeout=5))
+        client = Client("AC1", "token", http_client=TwilioHttpClient(timeout=30))
         client.api.base_url = gateway.site.url
         world.otp.send_code_handler(twilio_sender(client, "+15555550199"))
 
