@@ -96,7 +96,7 @@ def test_a_person_reads_what_is_wrong_why_and_what_to_do(make_ready: Callable[..
 def test_a_warning_alone_does_not_stop_a_deployment(make_ready: Callable[..., World]) -> None:
     result = run(make_ready(LOCKOUT_THRESHOLD=None).app)
 
-    assert "1 warnings, 0 failed" in result.output
+    assert "1 warning, 0 failed" in result.output
     assert result.exit_code == 0
 
 

@@ -41,8 +41,9 @@ def check(as_json: bool) -> None:
         print_json({"passed": passed, "points": [asdict(point) for point in found]})
     else:
         counts = {status: sum(point.status is status for point in found) for status in Status}
+        warnings = counts[Status.WARN]
         click.echo(
-            f"\n{counts[Status.PASS]} passed, {counts[Status.WARN]} warnings, "
+            f"\n{counts[Status.PASS]} passed, {warnings} warning{'s' if warnings != 1 else ''}, "
             f"{counts[Status.FAIL]} failed"
         )
     if not passed:
