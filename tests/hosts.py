@@ -40,7 +40,7 @@ def host(
     :param config: more of ``app.config``.
     """
     app = Flask("host")
-    app.config.update(SECRET_KEY=SECRET_KEY, MONGO_URI=uri, TESTING=testing, OTP_AUTH_DB_TIMEOUT=1)
+    app.config.update(SECRET_KEY=SECRET_KEY, MONGO_URI=uri, TESTING=testing)
     app.config.update(config)
     mongo = PyMongo(app)
     world = World(app, FlaskOtpAuth(), mongo)

@@ -211,7 +211,7 @@ def test_nothing_is_sent_while_the_store_of_the_limits_hangs_or_is_down(
             options = {**MONGODB, "timeoutMS": 1000}  # the host's, as the store is
             running = host(mongo_uri, lambda app: Hosts.plain(app, uri, options))
         else:
-            running = host(mongo_uri, RATELIMIT_STORAGE_URI=uri)
+            running = host(mongo_uri, RATELIMIT_STORAGE_URI=uri, OTP_AUTH_DB_TIMEOUT=1)
         with running as world:
             assert ask(world).status_code == 200
             world.outbox.clear()
