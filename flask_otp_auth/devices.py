@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from itsdangerous import BadSignature, TimestampSigner
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from .codes import derive_key
 
@@ -59,10 +60,17 @@ class DeviceTokens:
                 found = signer.unsign(token, max_age=self.lifetime)
             except BadSignature:
                 continue
-            device = device or found.decode()
+            if _is_canonical(token):
+                device = device or found.decode()
         return device
 
     def _signer(self, account: str) -> TimestampSigner:
         return TimestampSigner(
             self._keys, salt=account, key_derivation="hmac", digest_method=sha256
         )
+
+
+def _is_canonical(token: str) -> bool:
+    """Whether the signature is spelled as it was issued; base64 is decoded leniently."""
+    signature = token.rpartition(".")[2]
+    return base64_encode(base64_decode(signature)).decode() == signature

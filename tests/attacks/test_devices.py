@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 import pytest
@@ -126,6 +127,12 @@ def bad_tokens(world: World, clock: time_machine.Traveller) -> dict[str, Any]:
         "with another time": f"{flipped}.{signature}",
         "with a signature of another": f"{head}.{other.rpartition('.')[2]}",
         "cut": good[:-1],
+        "padded": good + "=",
+        **{
+            f"ending in {last}": good[:-1] + last
+            for last in string.ascii_letters + string.digits + "-_"
+            if last != good[-1]
+        },
         "without a signature": head,
         "doubled": good + good,
         "huge": good * 50,
