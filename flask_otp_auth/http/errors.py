@@ -48,10 +48,11 @@ def answer_http_error(error: HTTPException) -> Response | HTTPException:
     """Answer our own errors, and those of the application and of its Limiter in the same form."""
     if isinstance(error, RequestError):
         return _answer(error)
+    if isinstance(error, RateLimitExceeded):
+        refused = _too_many_requests()  # also sends the signal
+        return _answer(refused) if error.response is None else error
     if error.response is not None or error.code is None or error.code < 400:
         return error
-    if isinstance(error, RateLimitExceeded):
-        return _answer(_too_many_requests())
     refusal = RequestError(_phrase(error.code))
     refusal.code = error.code
     refusal.error_code = _CODES.get(

@@ -21,7 +21,7 @@ from hosts import host, limiter_in, limiter_of
 from listeners import Heard
 from pymongo import MongoClient
 
-from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth import FlaskOtpAuth, signals
 from flask_otp_auth.http.client_limits import client_bucket
 from flask_otp_auth.testing.mongod import free_port
 
@@ -333,10 +333,17 @@ def test_a_hosts_on_breach_hears_of_a_refusal_and_may_answer_it(
     limits = {"OTP_AUTH_CLIENT_LIMITS": "1 per hour"}
     with host(mongo_uri, lambda app: in_memory(app, on_breach=on_breach), **limits) as world:
         assert ask(world).status_code == 200
-        assert ask(world, 1).json["error"]["code"] == "tooManyRequests"
-        own[0] = True
-        answer = ask(world, 2)
+        refusals: list[str] = []
 
+        def note(sender: Flask, *, reason: str, **data: Any) -> None:
+            refusals.append(reason)
+
+        with signals.rate_limited.connected_to(note, world.app):
+            assert ask(world, 1).json["error"]["code"] == "tooManyRequests"
+            own[0] = True
+            answer = ask(world, 2)
+
+    assert refusals == ["client", "client"]
     assert answer.status_code == 429
     assert answer.json == {"slow": "down"}
     assert answer.headers["Cache-Control"] == "no-store"
