@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from flask import Flask, current_app, request
@@ -132,17 +133,24 @@ class _ClientRules(RouteLimit):
         return iter(parsed[rules])
 
 
-def require_limiter(app: Flask, limiter: Limiter) -> None:
-    """Refuse to serve requests with a Limiter that is not initialised, and so limits nothing.
+def check_of_late_limiter(app: Flask, limiter: Limiter) -> Callable[[], None]:
+    """Return what has to run before a request if *limiter* was not initialised on *app* at first.
 
-    :raises ConfigurationError: *limiter* has not been initialised on *app*.
+    It warns once if *limiter* fails open, and raises a ConfigurationError while *limiter* is not
+    initialised, and so limits nothing.
     """
-    if limiter not in app.extensions.get("limiter", ()) and app.config.get(
-        "RATELIMIT_ENABLED", True
-    ):
-        raise ConfigurationError(
-            "limiter", "is not initialised on this app: call limiter.init_app(app)"
-        )
+    warn_once = cache(partial(_warn_of_failing_open, app, limiter))
+
+    def check() -> None:
+        if not app.config.get("RATELIMIT_ENABLED", True):
+            return
+        if limiter not in app.extensions.get("limiter", ()):
+            raise ConfigurationError(
+                "limiter", "is not initialised on this app: call limiter.init_app(app)"
+            )
+        warn_once()
+
+    return check
 
 
 def _own_limiter(app: Flask, state: AppState) -> Limiter:

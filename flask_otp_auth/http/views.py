@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
@@ -19,7 +18,7 @@ from ..state import AppState, state_of
 from ..types import AuthResult
 from . import schemas, token_views
 from .body import read_body
-from .client_limits import limited, require_limiter
+from .client_limits import check_of_late_limiter, limited
 from .csrf import exempt_json_endpoints
 from .device_cookie import device_tokens, set_device_cookie
 from .errors import (
@@ -68,7 +67,7 @@ def register(
         view_func = view if limiter is None else limited(view, limiter)
         blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])
     if limiter is not None and limiter not in app.extensions.get("limiter", ()):
-        blueprint.before_request(partial(require_limiter, app, limiter))
+        blueprint.before_request(check_of_late_limiter(app, limiter))
     blueprint.url_value_preprocessor(exempt_json_endpoints)
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(Exception, answer_unexpected_error)

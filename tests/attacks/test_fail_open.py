@@ -103,6 +103,20 @@ def test_a_limiter_may_be_initialised_after_us_and_counts_from_then_on(
         assert [ask(world, n).status_code for n in range(12)] == [200] * 10 + [429] * 2
 
 
+def test_a_limiter_that_fails_open_is_told_of_once_wherever_it_is_initialised(
+    mongo_uri: str, clock: time_machine.Traveller
+) -> None:
+    later = Limiter(get_remote_address, storage_uri="memory://", swallow_errors=True)
+    with host(mongo_uri, lambda app: later, testing=False) as world:
+        later.init_app(world.app)
+
+        with pytest.warns(SecurityWarning) as told:
+            ask(world)
+        ask(world, 1)
+
+    assert sorted(str(one.message).split()[1] for one in told) == ["Limiter's", "are"]
+
+
 class Hosts:
     """What a host may have set for its own limits, with a store at *uri*."""
 
