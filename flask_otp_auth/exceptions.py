@@ -231,7 +231,10 @@ class InternalError(RequestError):
 
 
 class SendFailed(InternalError):
-    """The sender failed or did not return a true value; the session cannot be verified."""
+    """The sender failed or did not return a true value, so its code cannot be used.
+
+    A new session ends. After a failed resend, the earlier codes of the session keep working.
+    """
 
     detail = "Failed to send verification code"
 

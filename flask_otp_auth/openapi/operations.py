@@ -92,15 +92,15 @@ SECURITY: dict[str, dict[str, str]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "The refresh token or, for logout, an access token in the header "
-        "`Authorization`, after `Bearer`.",
+        "description": "The refresh token in the header `Authorization`, after `Bearer`. Logout "
+        "accepts an access token as well.",
     },
     "otpRefreshCookie": {
         "type": "apiKey",
         "in": "cookie",
         "name": "refresh_token_cookie",
         "description": "The refresh token in its cookie, together with its CSRF token in the "
-        "header `X-CSRF-TOKEN`.",
+        "header `X-CSRF-TOKEN`. Logout accepts the access token in its cookie as well.",
     },
 }
 

@@ -97,7 +97,7 @@ def _refresh_tokens(lifetime: timedelta) -> Point:
     if lifetime > _LONGEST_REFRESH:
         return warned(
             "refresh tokens",
-            f"a login lasts {lifetime}; NIST SP 800-63B-4 requires a new one after 30 days",
+            f"a login lasts {lifetime}; NIST SP 800-63B-4 recommends a new one after 30 days",
             f"Set OTP_AUTH_REFRESH_LIFETIME to {_LONGEST_REFRESH.days * 86_400} or less.",
         )
     return passed("refresh tokens", f"a login ends after {lifetime}")
