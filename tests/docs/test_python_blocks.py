@@ -294,7 +294,7 @@ def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path, mongo_server: str
     page = next(path for path in PAGES if path.name == "testing.rst")
     code = [block.code for block in blocks(page) if block.language == "python"]
     (tmp_path / "shop.py").write_text(SHOP)
-    (tmp_path / "test_shop.py").write_text("\n\n".join(["import freezegun", *code]))
+    (tmp_path / "test_shop.py").write_text("\n\n".join(code))
 
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
