@@ -76,7 +76,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "IDENTIFIER_LIMITS",
         "1 per 30 seconds; 5 per 15 minutes; 20 per day",
-        "None or text such as '1 per 30 seconds; 20 per day', at most 1000 sends a rule",
+        "None or text such as '1 per 30 seconds; 20 per day', with at most 1000 codes per rule",
         read.account_limits,
     ),
     Option(

@@ -13,7 +13,7 @@ threads = 8
 # Safe, since each worker connects to MongoDB by itself, after the fork.
 preload_app = True
 
-# More than a request may take: OTP_AUTH_SEND_TIMEOUT plus five times OTP_AUTH_DB_TIMEOUT.
+# More than a request may take: OTP_AUTH_SEND_TIMEOUT plus four times OTP_AUTH_DB_TIMEOUT.
 timeout = 30
 graceful_timeout = 30
 # Longer than nginx keeps idle connections, so that it never uses one that is being closed.

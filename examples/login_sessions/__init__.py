@@ -1,7 +1,13 @@
 """Sessions of Flask-Login for the users of Flask-SQLAlchemy, instead of tokens.
 
-Run it with a ``SECRET_KEY`` and a ``MONGO_URI`` in the environment::
+Set ``FLASK_SECRET_KEY`` and ``FLASK_MONGO_URI`` as in the README, add a user, and start the
+application, which prints its codes::
 
+    flask --app examples/login_sessions shell <<'END'
+    from login_sessions import User, db
+    db.session.add(User(identifier="reader@example.com"))
+    db.session.commit()
+    END
     flask --app examples/login_sessions run --debug
 """
 

@@ -9,8 +9,14 @@ Every view refuses a token that is not meant for it, because the check is in one
 can be used only once because it names the password that it replaces. Tokens of earlier logins stay
 valid until they expire.
 
-Run it with a ``SECRET_KEY`` and a ``MONGO_URI`` in the environment::
+Set ``FLASK_SECRET_KEY`` and ``FLASK_MONGO_URI`` as in the README, add a user, and start the
+application, which prints its codes::
 
+    python - <<'END'
+    import os, pymongo
+    users = pymongo.MongoClient(os.environ["FLASK_MONGO_URI"]).get_default_database().users
+    users.insert_one({"identifier": "reader@example.com"})
+    END
     flask --app examples/password_reset run --debug
 """
 

@@ -1,7 +1,13 @@
 """Roles in the token, from the user and never from the payload, and a view for editors only.
 
-Run it with a ``SECRET_KEY`` and a ``MONGO_URI`` in the environment::
+Set ``FLASK_SECRET_KEY`` and ``FLASK_MONGO_URI`` as in the README, add a user, and start the
+application, which prints its codes::
 
+    python - <<'END'
+    import os, pymongo
+    users = pymongo.MongoClient(os.environ["FLASK_MONGO_URI"]).get_default_database().users
+    users.insert_one({"identifier": "reader@example.com", "roles": ["editor"]})
+    END
     flask --app examples/roles run --debug
 """
 
