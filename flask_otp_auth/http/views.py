@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from .. import flow, signals, tokens
@@ -70,6 +70,8 @@ def register(
         blueprint.before_request(check_of_late_limiter(app, limiter))
     blueprint.url_value_preprocessor(exempt_json_endpoints)
     blueprint.register_error_handler(HTTPException, answer_http_error)
+    # Or a handler of the application for 429 would answer in its place.
+    blueprint.register_error_handler(RateLimitExceeded, answer_http_error)
     blueprint.register_error_handler(Exception, answer_unexpected_error)
     blueprint.after_request(harden)
     app.register_blueprint(blueprint)

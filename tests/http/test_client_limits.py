@@ -20,6 +20,7 @@ from hosts import ask as ask_number
 from hosts import host, limiter_in, limiter_of
 from listeners import Heard
 from pymongo import MongoClient
+from werkzeug.exceptions import HTTPException
 
 from flask_otp_auth import FlaskOtpAuth, signals
 from flask_otp_auth.http.client_limits import client_bucket
@@ -349,6 +350,23 @@ def test_a_hosts_on_breach_hears_of_a_refusal_and_may_answer_it(
     assert answer.headers["Cache-Control"] == "no-store"
     assert heard == ["1 per 1 hour", "1 per 1 hour"]
     assert len(world.outbox) == 1
+
+
+@pytest.mark.parametrize("kind", [429, HTTPException, Exception])
+def test_a_client_reads_its_wait_whatever_pages_of_errors_the_host_has(
+    kind: Any, mongo_uri: str, clock: time_machine.Traveller
+) -> None:
+    with host(mongo_uri, in_memory, OTP_AUTH_CLIENT_LIMITS="1 per hour") as world:
+
+        @world.app.errorhandler(kind)
+        def page(error: Exception) -> tuple[str, int]:
+            return "a page of the host", 429
+
+        assert ask(world).status_code == 200
+        answer = ask(world, 1)
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (429, "tooManyRequests")
+    assert int(answer.headers["Retry-After"]) == answer.json["error"]["retryAfter"] > 3000
 
 
 def test_a_key_function_of_the_hosts_own_is_used(
