@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any
 
 from flask import Flask, current_app, request
-from flask_limiter import Limiter, RouteLimit
+from flask_limiter import Limiter, RequestLimit, RouteLimit
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem
 from limits.storage import MemoryStorage
@@ -221,31 +221,27 @@ def _warn_of_memory(app: Flask, limiter: Limiter) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """Which limits of a Limiter the current request has exceeded.
-
-    :param is_ours: whether they include a rule of ``OTP_AUTH_CLIENT_LIMITS``.
-    :param wait: seconds until the Limiter admits the client again, or ``None`` if it does now.
-    """
-
-    is_ours: bool
-    wait: int | None
+def exceeds_client_limits(limiter: Limiter) -> bool:
+    """Return whether the current request has exceeded a rule of ``OTP_AUTH_CLIENT_LIMITS``."""
+    return any(_is_ours(limit) for limit in limiter.current_limits if limit.breached)
 
 
-def breach_of(limiter: Limiter) -> Breach:
-    """Return which limits of *limiter* the current request has exceeded.
+def wait_of(limiter: Limiter) -> int | None:
+    """Return the seconds until *limiter* admits the client again, or ``None`` if it does now.
 
-    Flask-Limiter stops at the first of them; another rule of ours may require a longer wait.
+    Flask-Limiter stops at the first limit that is exceeded; another rule of ours may require a
+    longer wait.
     """
     breached = [limit for limit in limiter.current_limits if limit.breached]
     resets = [limit.window.reset_time for limit in breached]
-    ours = [limit for limit in breached if limit.shared and limit.request_args[-1] == SCOPE]
-    for limit in ours:
+    for limit in filter(_is_ours, breached):
         for rule in _client_limits():
             window = limiter.limiter.get_window_stats(rule, *limit.request_args)
             if window.remaining < 1:
                 resets.append(window.reset_time)
     # A hit still counts at the very end of its window.
-    wait = int(max(0, max(resets) - time.time())) + 1 if resets else None
-    return Breach(bool(ours), wait)
+    return int(max(0, max(resets) - time.time())) + 1 if resets else None
+
+
+def _is_ours(limit: RequestLimit) -> bool:
+    return limit.shared and limit.request_args[-1] == SCOPE

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response, current_app, g, request
+from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter, RateLimitExceeded
 from limits.storage import MemoryStorage
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -15,7 +17,7 @@ from .. import signals
 from ..exceptions import InternalError, RequestError, ServiceUnavailable, TooManyRequests
 from ..redaction import ANY_CODE, describe
 from ..store.database import RETRY_AFTER
-from .client_limits import breach_of
+from .client_limits import exceeds_client_limits, wait_of
 from .json_text import write_json
 
 _log = logging.getLogger("flask_otp_auth")
@@ -45,12 +47,9 @@ def json_answer(status: int, body: dict[str, Any]) -> Response:
 
 
 def answer_http_error(error: HTTPException) -> Response | HTTPException:
-    """Answer our own errors, and those of the application and of its Limiter in the same form."""
+    """Answer our own errors, and those of the application in the same form."""
     if isinstance(error, RequestError):
         return _answer(error)
-    if isinstance(error, RateLimitExceeded):
-        refused = _too_many_requests()  # also sends the signal
-        return _answer(refused) if error.response is None else error
     if error.response is not None or error.code is None or error.code < 400:
         return error
     refusal = RequestError(_phrase(error.code))
@@ -68,6 +67,28 @@ def answer_http_error(error: HTTPException) -> Response | HTTPException:
     response = _answer(refusal)
     response.headers.update(headers)
     return response
+
+
+def answer_exceeded_limit(error: RateLimitExceeded) -> ResponseReturnValue:
+    """Answer a client over a limit of Flask-Limiter, ours or one of the application.
+
+    A handler of the application for 429 answers for its own limits alone: clients rely on the form
+    of ours.
+    """
+    is_ours = any(exceeds_client_limits(limiter) for limiter in _limiters())
+    if is_ours:
+        signals.notify(signals.rate_limited, reason="client")
+    if error.response is not None:  # from on_breach
+        return error
+    if not is_ours and (handler := _handler_of_application(error)) is not None:
+        return current_app.ensure_sync(handler)(error)  # type: ignore[no-any-return]
+    return _answer(_too_many_requests())
+
+
+def _handler_of_application(error: RateLimitExceeded) -> Callable[..., Any] | None:
+    """Return the handler of the application for the status of an error, which ours hides."""
+    handlers = current_app.error_handler_spec[None][error.code]
+    return next((handlers[cls] for cls in type(error).__mro__ if cls in handlers), None)
 
 
 def answer_unexpected_error(error: Exception) -> Response:
@@ -112,10 +133,7 @@ def body_of(error: RequestError) -> dict[str, Any]:
 
 def _too_many_requests() -> TooManyRequests:
     """Return the error for a limit of Flask-Limiter, ours or another one, with the true wait."""
-    breaches = [breach_of(limiter) for limiter in _limiters()]
-    if any(breach.is_ours for breach in breaches):
-        signals.notify(signals.rate_limited, reason="client")
-    waits = [breach.wait for breach in breaches if breach.wait is not None]
+    waits = [wait for limiter in _limiters() if (wait := wait_of(limiter)) is not None]
     return TooManyRequests(retry_after=max(waits, default=None), scope="client")
 
 

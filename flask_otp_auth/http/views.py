@@ -22,6 +22,7 @@ from .client_limits import check_of_late_limiter, limited
 from .csrf import exempt_json_endpoints
 from .device_cookie import device_tokens, set_device_cookie
 from .errors import (
+    answer_exceeded_limit,
     answer_http_error,
     answer_unexpected_error,
     harden,
@@ -70,8 +71,7 @@ def register(
         blueprint.before_request(check_of_late_limiter(app, limiter))
     blueprint.url_value_preprocessor(exempt_json_endpoints)
     blueprint.register_error_handler(HTTPException, answer_http_error)
-    # Or a handler of the application for 429 would answer in its place.
-    blueprint.register_error_handler(RateLimitExceeded, answer_http_error)
+    blueprint.register_error_handler(RateLimitExceeded, answer_exceeded_limit)
     blueprint.register_error_handler(Exception, answer_unexpected_error)
     blueprint.after_request(harden)
     app.register_blueprint(blueprint)

@@ -369,6 +369,23 @@ def test_a_client_reads_its_wait_whatever_pages_of_errors_the_host_has(
     assert int(answer.headers["Retry-After"]) == answer.json["error"]["retryAfter"] > 3000
 
 
+def test_a_limit_of_the_hosts_own_is_answered_by_its_page(
+    mongo_uri: str, clock: time_machine.Traveller
+) -> None:
+    config = {"RATELIMIT_DEFAULT": "1 per hour", "OTP_AUTH_CLIENT_LIMITS": None}
+    cookies = {"JWT_TOKEN_LOCATION": ["cookies"], "OTP_AUTH_LOGIN_PAGE": True}
+    with host(mongo_uri, in_memory, **config, **cookies) as world:
+
+        @world.app.errorhandler(429)
+        async def page(error: Exception) -> tuple[str, int]:
+            return "a page of the host", 429
+
+        assert world.client.get("/otp/login").status_code == 200
+        answer = world.client.get("/otp/login")
+
+    assert (answer.status_code, answer.text) == (429, "a page of the host")
+
+
 def test_a_key_function_of_the_hosts_own_is_used(
     mongo_uri: str, clock: time_machine.Traveller
 ) -> None:
