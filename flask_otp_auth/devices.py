@@ -60,8 +60,8 @@ class DeviceTokens:
                 found = signer.unsign(token, max_age=self.lifetime)
             except BadSignature:
                 continue
-            if _is_canonical(token):
-                device = device or found.decode()
+            if device is None and _is_canonical(token):
+                device = found.decode()
         return device
 
     def _signer(self, account: str) -> TimestampSigner:
