@@ -260,12 +260,13 @@ def post_bytes(path: str, body: Any, headers: Mapping[str, str] | None = None) -
 def send_together(site: Site, requests: Sequence[bytes]) -> list[Answer]:
     """Send all *requests* on connections of their own, the last byte of each at once.
 
-    The processes of the site get equal shares.
-    Every answer is read to its Content-Length and its connection closed at once, since gunicorn
-    waits for that.
+    The processes of the site get equal shares. Every answer is read to its Content-Length and its
+    connection closed at once, since gunicorn waits for that.
     """
-    ports = itertools.cycle(random.sample(site.ports or [site.port], len(site.ports) or 1))
-    readers = [_Reader(port, request) for port, request in zip(ports, requests, strict=False)]
+    ports = [*(site.ports or [site.port])]
+    random.shuffle(ports)
+    pairs = zip(itertools.cycle(ports), requests, strict=False)
+    readers = [_Reader(port, request) for port, request in pairs]
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         for reader in readers:
             stack.enter_context(reader.socket)

@@ -264,7 +264,7 @@ def test_a_stranger_cannot_tell_an_account_from_none_by_the_clock(mongo_uri: str
     medians = [sorted(times)[100] * 1000 for times in (known, unknown)]
     print(f"\nknown {medians[0]:.2f} ms, unknown {medians[1]:.2f} ms, p = {p:.3f}")
     assert max(medians) < 250
-    assert p > 1e-5
+    assert p > 0.001
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pymongo.database import Database
 from traffic import Asked, Journal, Traffic
 
 MAX_ATTEMPTS = 3
-SLACK = 6.0  # seconds after OTP_AUTH_DB_TIMEOUT within which every answer is there
+SLACK = 3.0  # seconds after OTP_AUTH_DB_TIMEOUT within which every answer is there
 JUDGED = ("accepted", "rejected", "exhausted")
 
 

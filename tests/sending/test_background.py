@@ -17,6 +17,7 @@ import pytest
 from conftest import SECRET_KEY, MakeWorld, World
 from flask import Flask, current_app, g, has_request_context
 from servers import HOST, PATIENCE, ROOT, Site, process, python_path, wait_until
+from slots import slot_of
 
 from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.sending.background import BackgroundSender
@@ -119,15 +120,7 @@ def test_a_place_comes_back_from_a_job_that_fails(caplog: pytest.LogCaptureFixtu
 def test_next_message_gets_the_place_of_one_that_is_done(job: Callable[[], object]) -> None:
     sender = BackgroundSender(workers=1, waiting=0)
     for _ in range(3):
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                slot = sender.reserve()
-                break
-            except ServiceUnavailable:
-                assert time.monotonic() < deadline, "the slot does not come back"
-                time.sleep(0.01)
-        slot.run(job)
+        slot_of(sender).run(job)
     sender.drain()
 
 

@@ -345,7 +345,7 @@ def test_provider_that_hangs_is_cut_off_at_the_timeout(make_world: MakeWorld, sc
         answer = initiate(world, NUMBER if method == "sms" else EMAIL, method)
 
         assert answer.status_code == 500
-        assert 0.35 < time.monotonic() - start < 10
+        assert 0.35 < time.monotonic() - start < 3
         if scheme != "Flask-Mail":  # whose timeout is the host's
             assert_no_thread_hangs_for(2)
 
@@ -364,8 +364,10 @@ def test_provider_that_hangs_leaves_time_for_the_next(
     with hanging_server() as port:
         urls = [f"json://127.0.0.1:{port}", gateway.url]
         world = deliver(make_world, SMS_URLS=urls, SEND_TIMEOUT=4)
+        start = time.monotonic()
 
         assert initiate(world, NUMBER, "sms").status_code == 200
+        assert time.monotonic() - start < 4
     assert len(gateway.received) == 1
 
 

@@ -6,15 +6,17 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from conftest import MakeWorld, World
 from flask import Flask
 from servers import PATIENCE
+from slots import slot_of
 
 from flask_otp_auth.exceptions import ServiceUnavailable
-from flask_otp_auth.sending.background import BackgroundSender, Slot
+from flask_otp_auth.sending.background import BackgroundSender
 from flask_otp_auth.sending.pace import Pace
 
 OWN, SECONDS = "+46701230000", 0.5
@@ -71,18 +73,32 @@ def test_a_stranger_learns_nothing_before_the_first_send(own_wait: Callable[[str
     assert own_wait(UNKNOWN) > SECONDS / 2
 
 
-def test_each_method_has_its_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass
+class Timer:
+    """What ``time.perf_counter()`` returns."""
+
+    now: float = 0.0
+
+
+@pytest.fixture
+def timer(monkeypatch: pytest.MonkeyPatch) -> Timer:
+    timer = Timer()
+    monkeypatch.setattr(time, "perf_counter", lambda: timer.now)
+    return timer
+
+
+def test_each_method_has_its_own_pace(timer: Timer, monkeypatch: pytest.MonkeyPatch) -> None:
     """An email takes longer than an SMS; who asks by email would see the difference."""
     pace = Pace()
-    pace.record("sms", 10)
-    pace.record("email", 60)
+    pace.record("sms", 0.01)
+    pace.record("email", 0.15)
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
-    began = time.perf_counter()
-    pace.imitate("email", began)
-    pace.imitate("sms", began - 20)
-    assert len(waits) == 1
-    assert 0 < waits[0] <= 60
+    for method, wait in (("sms", 0.01), ("email", 0.15)):
+        for _ in range(20):
+            pace.imitate(method, timer.now)
+        assert waits == [wait] * 20
+        waits.clear()
 
 
 @pytest.fixture
@@ -98,31 +114,25 @@ def refused(sender: BackgroundSender) -> int:
     return caught.value.retry_after
 
 
-def slot_of(sender: BackgroundSender) -> Slot:
-    """Reserve a slot as soon as one is free."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return sender.reserve()
-        except ServiceUnavailable:
-            assert time.monotonic() < deadline, "the slot does not come back"
-            time.sleep(0.01)
-
-
 @pytest.mark.usefixtures("context")
 @pytest.mark.parametrize("has_ended", [True, False], ids=["sends have ended", "all hang"])
-def test_a_client_is_told_how_long_the_queue_really_is(has_ended: bool) -> None:
+def test_a_client_is_told_how_long_the_queue_really_is(has_ended: bool, timer: Timer) -> None:
     sender, go_on = BackgroundSender(workers=2, waiting=58), threading.Event()
+    all_run, begun = threading.Barrier(3), threading.Semaphore(0)
     try:
         if has_ended:
             for _ in range(2):
-                sender.reserve().run(lambda: time.sleep(0.3))
+                sender.reserve().run(lambda: (all_run.wait(PATIENCE), all_run.wait(PATIENCE)))
+            all_run.wait(PATIENCE)
+            timer.now += 0.3
+            all_run.wait(PATIENCE)
         for _ in range(60):
-            slot_of(sender).run(lambda: go_on.wait(PATIENCE))
-        time.sleep(0.3)
-        assert (
-            9 <= refused(sender) <= 90
-        )  # 60 sends of 0.3 s, or 3 on a busy machine, by two threads
+            slot_of(sender).run(lambda: (begun.release(), go_on.wait(PATIENCE)))
+        for _ in range(2):
+            assert begun.acquire(timeout=PATIENCE)
+        if not has_ended:
+            timer.now += 0.3
+        assert refused(sender) == 9  # 60 sends of 0.3 s, by two threads
     finally:
         go_on.set()
         sender.drain()
