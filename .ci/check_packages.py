@@ -44,10 +44,10 @@ def check_wheel(wheel: Path, source: Path) -> None:
 
 
 def check_sdist(sdist: Path, source: Path) -> None:
-    """Expect the package, and the tests, the docs and the examples whole."""
+    """Expect the package, and the tests, docs, examples and benchmarks whole."""
     with tarfile.open(sdist) as archive:
         names = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
-    wanted = TOP_LEVEL | files(source, "flask_otp_auth", "tests", "docs", "examples")
+    wanted = TOP_LEVEL | files(source, "flask_otp_auth", "tests", "docs", "examples", "benchmarks")
     expect_none("the sdist lacks", wanted - names)
     expect_none("the sdist has", {n for n in names if STRAY & set(PurePosixPath(n).parts)})
 

@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-RESULTS = Path(__file__).parents[2] / "tests" / "benchmarks" / "results" / "README.md"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "README.md"
 RAW = RESULTS.with_name("results.json")
 _PARTS = {
     "throughput": "logins per second",
@@ -30,7 +30,7 @@ def rows(markdown: str, heading: str) -> list[dict[str, str]]:
 
 
 class BenchmarkTable(SphinxDirective):
-    """The table of throughput, from ``tests/benchmarks/results``."""
+    """The table of throughput, from ``benchmarks/results``."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(RESULTS))

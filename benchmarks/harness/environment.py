@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parent
 PEERS = HERE / "peers"
 MAIN = "main"  # the environment of the runner, the floor and this extension
 
