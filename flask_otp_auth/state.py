@@ -19,8 +19,8 @@ from .sending.background import BackgroundSender
 from .store.account import AccountRules
 from .store.accounts import AccountStore
 from .store.database import Document
-from .store.families import FamilyStore
 from .store.indexes import Indexes
+from .store.logins import LoginStore
 from .store.sessions import SessionStore
 
 #: The key of the state in ``app.extensions``.
@@ -37,7 +37,7 @@ class AppState:
     :param database: the database that the URI of *mongo* names.
     :param sessions: stores the sessions.
     :param accounts: stores the accounts.
-    :param families: stores the logins whose tokens can be refreshed or were revoked.
+    :param logins: stores the logins whose tokens can be refreshed or were revoked.
     :param indexes: creates the indexes of all collections on first use.
     :param digester: computes the digests of codes.
     :param background: sends codes after the answer, or ``None`` if they are sent before it.
@@ -51,7 +51,7 @@ class AppState:
     database: Database[Document] = field(repr=False)
     sessions: SessionStore
     accounts: AccountStore
-    families: FamilyStore
+    logins: LoginStore
     indexes: Indexes
     digester: CodeDigester
     background: BackgroundSender | None
@@ -79,9 +79,9 @@ def build_state(
     sessions = SessionStore(database, settings.collection, keep=settings.keep_sessions)
     accounts = _account_store(settings, database)
 
-    families = FamilyStore(
+    logins = LoginStore(
         database,
-        f"{settings.collection}.families",
+        f"{settings.collection}.logins",
         lifetime=settings.refresh_lifetime,
         idle=settings.refresh_idle,
     )
@@ -89,7 +89,7 @@ def build_state(
     def create_indexes() -> None:
         sessions.create_indexes()
         accounts.create_indexes()
-        families.create_indexes()
+        logins.create_indexes()
 
     return AppState(
         settings=settings,
@@ -98,7 +98,7 @@ def build_state(
         database=database,
         sessions=sessions,
         accounts=accounts,
-        families=families,
+        logins=logins,
         indexes=Indexes(create_indexes),
         digester=CodeDigester(settings.secret_keys),
         background=BackgroundSender() if settings.send_in_background else None,

@@ -24,7 +24,7 @@ from .types import AuthResult, Method
 
 Claims = Mapping[str, Any]
 #: The claim of access and refresh tokens that identifies the login they belong to.
-FAMILY_CLAIM = "otp_family"
+LOGIN_CLAIM = "otp_login"
 
 # RFC 8176, section 2: "otp" is a one-time password, and "sms" a confirmation by SMS.
 _AMR: dict[Method, list[str]] = {"sms": ["otp", "sms"], "email": ["otp"]}
@@ -33,16 +33,16 @@ _EXTENSION = "flask-jwt-extended"
 
 
 @dataclass(frozen=True, slots=True)
-class FamilyTokens:
+class LoginTokens:
     """What the tokens of a login need to know of it, if they can be refreshed.
 
-    :param family_id: the value of the claim ``otp_family``.
+    :param login_id: the value of the claim ``otp_login``.
     :param token_id: the ``jti`` of the refresh token.
     :param lifetime: seconds from the login until all of its tokens have expired.
     :param idle: seconds until the refresh token expires.
     """
 
-    family_id: str
+    login_id: str
     token_id: str
     lifetime: int
     idle: int
@@ -64,10 +64,8 @@ def manager() -> JWTManager:
     return manager_of(current_app)
 
 
-def issue(
-    user: Any, method: Method, now: datetime, family: FamilyTokens | None = None
-) -> AuthResult:
-    """Create a fresh access token for *user*, and a refresh token if there is a *family*.
+def issue(user: Any, method: Method, now: datetime, login: LoginTokens | None = None) -> AuthResult:
+    """Create a fresh access token for *user*, and a refresh token if there is a *login*.
 
     The subject is the user's id as a string, or what the ``user_identity_loader`` of the
     application returns. Two claims say how and when the user was authenticated: ``amr`` (RFC 8176)
@@ -76,7 +74,7 @@ def issue(
     :param user: what the ``get_user_handler`` returned.
     :param method: how the code was sent.
     :param now: UTC time of the login.
-    :param family: ``None`` for a login that cannot be refreshed.
+    :param login: ``None`` for a login that cannot be refreshed.
     :raises TypeError: the user has no usable id, or the loader returned none.
     """
     load_identity = manager()._user_identity_callback
@@ -91,25 +89,25 @@ def issue(
         # Set here, it also overrides an additional_claims_loader; PyJWT requires a string.
         current_app.config["JWT_IDENTITY_CLAIM"]: subject,
     }
-    if family is None:
+    if login is None:
         token = create_access_token(identity, fresh=True, additional_claims=claims)
         return AuthResult({"id": subject}, token)
-    return _with_refresh(identity, subject, claims, family, now, fresh=True)
+    return _with_refresh(identity, subject, claims, login, now, fresh=True)
 
 
-def renew(claims: Claims, family: FamilyTokens, now: datetime) -> AuthResult:
+def renew(claims: Claims, login: LoginTokens, now: datetime) -> AuthResult:
     """Create the tokens that replace a refresh token, for the same user and login.
 
     The access token is not fresh. It repeats how and when the user was authenticated.
 
     :param claims: those of the refresh token, whose signature has been verified.
-    :param family: has the id of the new refresh token.
+    :param login: has the id of the new refresh token.
     :param now: UTC time of the request.
     """
     identity_claim = current_app.config["JWT_IDENTITY_CLAIM"]
     kept = {name: claims[name] for name in ("amr", "auth_time", identity_claim) if name in claims}
     subject = str(kept[identity_claim])
-    return _with_refresh(_identity(subject), subject, kept, family, now, fresh=False)
+    return _with_refresh(_identity(subject), subject, kept, login, now, fresh=False)
 
 
 def _identity(subject: str) -> Any:
@@ -124,13 +122,13 @@ def _with_refresh(
     identity: Any,
     subject: str,
     claims: dict[str, Any],
-    family: FamilyTokens,
+    login: LoginTokens,
     now: datetime,
     *,
     fresh: bool,
 ) -> AuthResult:
-    claims = {**claims, FAMILY_CLAIM: family.family_id}
-    left = timedelta(seconds=claims["auth_time"] + family.lifetime - now.timestamp())
+    claims = {**claims, LOGIN_CLAIM: login.login_id}
+    left = timedelta(seconds=claims["auth_time"] + login.lifetime - now.timestamp())
     return AuthResult(
         {"id": subject},
         create_access_token(
@@ -142,9 +140,9 @@ def _with_refresh(
         create_refresh_token(
             identity,
             expires_delta=_earliest(
-                now, config.refresh_expires, left, timedelta(seconds=family.idle)
+                now, config.refresh_expires, left, timedelta(seconds=login.idle)
             ),
-            additional_claims={**claims, "jti": family.token_id},
+            additional_claims={**claims, "jti": login.token_id},
         ),
     )
 

@@ -13,8 +13,8 @@ from ..exceptions import InvalidRefreshToken
 from ..redaction import short
 from ..state import AppState
 from ..store.database import database_calls
-from ..store.families import Rotation
-from ..tokens import FAMILY_CLAIM, Claims, FamilyTokens
+from ..store.logins import Rotation
+from ..tokens import LOGIN_CLAIM, Claims, LoginTokens
 from ..types import AuthResult, Session
 
 _log = logging.getLogger("flask_otp_auth")
@@ -32,12 +32,12 @@ def begin_login(state: AppState, user: object, session: Session, now: datetime) 
     :raises TypeError: the user has no usable id, or the application's loader returned none.
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
-    family = _tokens_of(state, secrets.token_hex(16))
-    auth = tokens.issue(user, session.method, now, family)
+    login = _tokens_of(state, secrets.token_hex(16))
+    auth = tokens.issue(user, session.method, now, login)
     with database_calls(state.settings.db_timeout):
-        # In whole seconds like the claim auth_time, so that tokens and family expire together.
-        state.families.start(family.family_id, family.token_id, now.replace(microsecond=0))
-    _log.info("login: session=%s family=%s", short(session.session_id), short(family.family_id))
+        # In whole seconds like the claim auth_time, so that tokens and login expire together.
+        state.logins.start(login.login_id, login.token_id, now.replace(microsecond=0))
+    _log.info("login: session=%s login=%s", short(session.session_id), short(login.login_id))
     return auth
 
 
@@ -49,21 +49,21 @@ def refresh(state: AppState, claims: Claims) -> AuthResult:
         it was used before, which ends the login.
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
-    family_id, token_id = claims.get(FAMILY_CLAIM), claims.get("jti")
-    if not (isinstance(family_id, str) and isinstance(token_id, str) and "auth_time" in claims):
+    login_id, token_id = claims.get(LOGIN_CLAIM), claims.get("jti")
+    if not (isinstance(login_id, str) and isinstance(token_id, str) and "auth_time" in claims):
         raise InvalidRefreshToken
     now = utc_now()
-    successor = _tokens_of(state, family_id)
+    successor = _tokens_of(state, login_id)
     # Before the old token is used up, so that an error in the application's loaders ends no login.
     auth = tokens.renew(claims, successor, now)
     with database_calls(state.settings.db_timeout):
-        rotation = state.families.rotate(family_id, token_id, successor.token_id, now)
+        rotation = state.logins.rotate(login_id, token_id, successor.token_id, now)
     if rotation is Rotation.ROTATED:
         return auth
     if rotation is Rotation.REUSED:
-        _log.warning("refresh token used twice, login ended: family=%s", short(family_id))
+        _log.warning("refresh token used twice, login ended: login=%s", short(login_id))
     else:
-        _log.info("refresh refused, login %s: family=%s", rotation, short(family_id))
+        _log.info("refresh refused, login %s: login=%s", rotation, short(login_id))
     raise InvalidRefreshToken
 
 
@@ -76,16 +76,16 @@ def end_login(state: AppState, claims: Claims) -> None:
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
     now = utc_now()
-    family_id, token_id = claims.get(FAMILY_CLAIM), claims.get("jti")
+    login_id, token_id = claims.get(LOGIN_CLAIM), claims.get("jti")
     with database_calls(state.settings.db_timeout):
-        if isinstance(family_id, str):
-            state.families.end(family_id, now)
-            _log.info("logout: family=%s", short(family_id))
+        if isinstance(login_id, str):
+            state.logins.end(login_id, now)
+            _log.info("logout: login=%s", short(login_id))
         elif isinstance(token_id, str):
             expires = claims.get("exp")
             until = None if expires is None else datetime.fromtimestamp(expires, UTC) + _LEEWAY_MAX
             if until is None or now < until:
-                state.families.revoke(token_id, until, now)
+                state.logins.revoke(token_id, until, now)
             _log.info("logout: token=%s", short(token_id))
 
 
@@ -97,18 +97,18 @@ def is_logged_out(state: AppState, claims: Claims) -> bool:
     :param claims: those of a token whose signature has been verified.
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
-    family_id, token_id = claims.get(FAMILY_CLAIM), claims.get("jti")
+    login_id, token_id = claims.get(LOGIN_CLAIM), claims.get("jti")
     with database_calls(state.settings.db_timeout):
-        if isinstance(family_id, str):
-            family = state.families.find(family_id)
-            if family is None or family.ended:
+        if isinstance(login_id, str):
+            login = state.logins.find(login_id)
+            if login is None or login.ended:
                 return True
-            return claims.get("type") == "refresh" and family.current != token_id
-        return isinstance(token_id, str) and state.families.find(token_id) is not None
+            return claims.get("type") == "refresh" and login.current != token_id
+        return isinstance(token_id, str) and state.logins.find(token_id) is not None
 
 
-def _tokens_of(state: AppState, family_id: str) -> FamilyTokens:
+def _tokens_of(state: AppState, login_id: str) -> LoginTokens:
     settings = state.settings
-    return FamilyTokens(
-        family_id, str(uuid.uuid4()), settings.refresh_lifetime, settings.refresh_idle
+    return LoginTokens(
+        login_id, str(uuid.uuid4()), settings.refresh_lifetime, settings.refresh_idle
     )

@@ -76,7 +76,7 @@ def _refresh_claims() -> Claims:
         verify_jwt_in_request(
             refresh=True,
             locations="headers" if by_header else "cookies",
-            # Our own check would refuse a token that was used before, without ending its family.
+            # Our own check would refuse a token that was used before, without ending its login.
             skip_revocation_check=tokens.manager()._token_in_blocklist_callback is is_logged_out,
         )
     except (JWTExtendedException, PyJWTError):

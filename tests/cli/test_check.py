@@ -58,7 +58,7 @@ def make_ready(make_world: MakeWorld) -> Callable[..., World]:
             world.otp.send_code_handler(Sender().send)
         world.app.extensions["otp_auth"].sessions.create_indexes()
         world.app.extensions["otp_auth"].accounts.create_indexes()
-        world.app.extensions["otp_auth"].families.create_indexes()
+        world.app.extensions["otp_auth"].logins.create_indexes()
         return world
 
     return make

@@ -35,14 +35,14 @@ def test_indexes_are_there_before_the_first_request(world: World) -> None:
 
     told = data(run(world, "create-indexes", "--json"))
 
-    assert told["seconds"].keys() == {"sessions", "accounts", "families", "clients"}
+    assert told["seconds"].keys() == {"sessions", "accounts", "logins", "clients"}
     indexes = {
         name: [index["key"] for index in world.mongo.db[name].index_information().values()]
         for name in world.mongo.db.list_collection_names()
     }
     assert [("createdAt", 1)] in indexes["otp_sessions"]
     assert [("expireAt", 1)] in indexes["otp_sessions.accounts"]
-    assert [("expireAt", 1)] in indexes["otp_sessions.families"]
+    assert [("expireAt", 1)] in indexes["otp_sessions.logins"]
     assert [("expireAt", 1)] in indexes["otp_sessions.clients"]
     assert run(world, "create-indexes").exit_code == 0  # a second time does nothing
 

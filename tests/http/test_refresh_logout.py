@@ -132,7 +132,7 @@ class TestRefresh:
             access, token = refreshed(site, token)
             for new, type_ in ((access, "access"), (token, "refresh")):
                 claims = claims_of(world, new)
-                kept = ("sub", "amr", "auth_time", "otp_family")
+                kept = ("sub", "amr", "auth_time", "otp_login")
                 assert {name: claims[name] for name in kept} == {n: before[n] for n in kept}
                 assert (claims["type"], claims["fresh"]) == (type_, False)
         assert before["auth_time"] == int(NOW.timestamp())
@@ -157,9 +157,9 @@ class TestRefresh:
         assert me(site, access) == 401
         assert me(site, newer_access) == 401
         warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-        family = claims_of(world, token)["otp_family"]
-        assert warnings == [f"refresh token used twice, login ended: family={family[:8]}..."]
-        assert family not in caplog.text
+        login = claims_of(world, token)["otp_login"]
+        assert warnings == [f"refresh token used twice, login ended: login={login[:8]}..."]
+        assert login not in caplog.text
 
     def test_logins_of_other_devices_go_on(self, world: World, site: Site) -> None:
         _, stolen = sign_in(world, site)
@@ -249,15 +249,15 @@ class TestRefresh:
         self, world: World, make_world: MakeWorld, site: Site
     ) -> None:
         access, token = sign_in(world, site)
-        family = claims_of(world, token)["otp_family"]
+        login = claims_of(world, token)["otp_login"]
         forger = make_world(config={"JWT_SECRET_KEY": "another key of at least 32 bytes"})
         with forger.app.app_context():
-            forged = create_refresh_token("user", additional_claims={"otp_family": family})
+            forged = create_refresh_token("user", additional_claims={"otp_login": login})
         with world.app.app_context():
             foreign = create_refresh_token("user")
-            odd = create_refresh_token("user", additional_claims={"otp_family": {"$ne": 1}})
+            odd = create_refresh_token("user", additional_claims={"otp_login": {"$ne": 1}})
 
-            bare = create_refresh_token("user", additional_claims={"otp_family": family})
+            bare = create_refresh_token("user", additional_claims={"otp_login": login})
 
         for other in (access, forged, foreign, odd, bare):
             assert_invalid(refresh(site, other))
@@ -308,7 +308,7 @@ class TestRefresh:
         logout(site, newer)
         for secret in (access, token, newer, next_token):
             assert secret not in caplog.text
-            assert claims_of(world, secret)["otp_family"] not in caplog.text
+            assert claims_of(world, secret)["otp_login"] not in caplog.text
 
     def test_clean_refresh_is_one_command_of_the_database(self, make_world: MakeWorld) -> None:
         heard = Heard()
@@ -396,10 +396,10 @@ class TestLogout:
         self, world: World, make_world: MakeWorld, site: Site
     ) -> None:
         access, _ = sign_in(world, site)
-        family = claims_of(world, access)["otp_family"]
+        login = claims_of(world, access)["otp_login"]
         forger = make_world(config={"JWT_SECRET_KEY": "another key of at least 32 bytes"})
         with forger.app.app_context():
-            forged = create_access_token("user", additional_claims={"otp_family": family})
+            forged = create_access_token("user", additional_claims={"otp_login": login})
         assert logout(site, forged).status == 204
         assert me(site, access) == 200
 
@@ -467,7 +467,7 @@ class TestBlocklistLoader:
     ) -> None:
         access, token = sign_in(world, site)
         assert world.mongo.db is not None
-        world.mongo.db["otp_sessions.families"].drop()
+        world.mongo.db["otp_sessions.logins"].drop()
         assert me(site, access) == 401
         assert_invalid(refresh(site, token))
 

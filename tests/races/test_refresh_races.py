@@ -80,7 +80,7 @@ def test_old_and_living_token_at_once_leave_nobody_signed_in(arena: Arena) -> No
         won = winners(arena.together(*requests))
         assert len(won) <= 1
         assert not lives(arena, *won[0]) if won else True
-        assert arena.database["otp_sessions.families"].count_documents({"endedAt": None}) == 0
+        assert arena.database["otp_sessions.logins"].count_documents({"endedAt": None}) == 0
 
 
 @pytest.mark.slow

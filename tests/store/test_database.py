@@ -59,7 +59,7 @@ def host(request: pytest.FixtureRequest, mongo_uri: str) -> Iterator[tuple[Flask
     mongo.cx.close()
 
 
-@pytest.mark.parametrize("store", ["sessions", "accounts", "families"])
+@pytest.mark.parametrize("store", ["sessions", "accounts", "logins"])
 def test_no_option_of_the_client_has_guesses_judged_by_a_copy_that_lags_behind(store: str) -> None:
     app = Flask("host")
     uri = "mongodb://127.0.0.1:1/host?w=0&readPreference=secondaryPreferred&readConcernLevel=available"

@@ -90,7 +90,7 @@ def indexes(state: AppState) -> Iterator[Point]:
             "it is missing, so 'flask otp sessions' reads all sessions",
             _MAKE,
         )
-    if indexes_of(state.families.collection).get((("expireAt", 1),)) == 0:
+    if indexes_of(state.logins.collection).get((("expireAt", 1),)) == 0:
         yield passed("index of logins", "logins that have ended are deleted")
     else:
         yield failed("index of logins", "no index deletes logins that have ended", _MAKE)

@@ -1,4 +1,4 @@
-"""FamilyStore: the MongoDB documents of logins, the atomic rotation, and revoked tokens."""
+"""LoginStore: the MongoDB documents of logins, the atomic rotation, and revoked tokens."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ class Rotation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class Login:
     """The tokens of one login: successive refresh tokens, and the access tokens issued with them.
 
-    :param family_id: 32 lower-case hexadecimal digits, or the ``jti`` of a revoked access token.
+    :param login_id: 32 lower-case hexadecimal digits, or the ``jti`` of a revoked access token.
     :param current: the ``jti`` of the only refresh token that is valid, if there is one.
     :param ended: whether none of its tokens is valid any more.
     """
 
-    family_id: str
+    login_id: str
     current: str | None
     ended: bool
 
 
-class FamilyStore:
+class LoginStore:
     """The logins of one application that can be refreshed, and the access tokens it revoked.
 
-    A family holds the id of its valid refresh token, but no token: nobody can create one from the
+    A login holds the id of its valid refresh token, but no token: nobody can create one from the
     database without the signing key.
 
     :param database: the database, which is not used before the first request.
     :param name: the name of the collection.
-    :param lifetime: seconds from the login until its family expires.
-    :param idle: seconds without a refresh until a family expires.
+    :param lifetime: seconds from the sign-in until a login expires.
+    :param idle: seconds without a refresh until a login expires.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class FamilyStore:
         self._lifetime = lifetime
         self._idle = idle
 
-    def start(self, family_id: str, token_id: str, now: datetime) -> None:
-        """Store a new family with the id of its first refresh token."""
+    def start(self, login_id: str, token_id: str, now: datetime) -> None:
+        """Store a new login with the id of its first refresh token."""
         self._new.insert_one(
             {
-                "_id": family_id,
+                "_id": login_id,
                 "current": token_id,
                 "createdAt": now,
                 "usedAt": now,
@@ -72,17 +72,17 @@ class FamilyStore:
             }
         )
 
-    def rotate(self, family_id: str, token_id: str, successor: str, now: datetime) -> Rotation:
+    def rotate(self, login_id: str, token_id: str, successor: str, now: datetime) -> Rotation:
         """Use up a refresh token, in a single operation of the database.
 
-        A token that has been used before ends its family: either the owner or a thief has the
+        A token that has been used before ends its login: either the owner or a thief has the
         successor, and nobody can tell which of them (RFC 9700, section 4.14.2).
 
-        :param family_id: the family that the token belongs to.
+        :param login_id: the login that the token belongs to.
         :param token_id: the ``jti`` of the token that was presented.
         :param successor: the ``jti`` of the token that replaces it if it is valid.
         :param now: UTC time of the request.
-        :returns: what happened to the token; a missing family counts as ended.
+        :returns: what happened to the token; a missing login counts as ended.
         """
         presented = {
             "token": token_id,
@@ -92,22 +92,22 @@ class FamilyStore:
             "idle": self._idle * 1000,
         }
         document = self._collection.find_one_and_update(
-            {"_id": family_id},
+            {"_id": login_id},
             [{"$set": {"presented": {"$literal": presented}}}, *_ROTATION],
             projection={"rotation": True},
             return_document=ReturnDocument.AFTER,
         )
         return Rotation.ENDED if document is None else Rotation(document["rotation"])
 
-    def end(self, family_id: str, now: datetime) -> None:
-        """End a family because of a logout; one that has ended before is not changed."""
+    def end(self, login_id: str, now: datetime) -> None:
+        """End a login because of a logout; one that has ended before is not changed."""
         self._collection.update_one(
-            {"_id": family_id, "endedAt": {"$exists": False}},
+            {"_id": login_id, "endedAt": {"$exists": False}},
             {"$set": {"endedAt": now, "endReason": "logout"}},
         )
 
     def revoke(self, token_id: str, expires_at: datetime | None, now: datetime) -> None:
-        """Revoke an access token that has no family.
+        """Revoke an access token that has no login.
 
         :param token_id: the ``jti`` of the token.
         :param expires_at: the UTC time from which the token is refused anyway, so that the note of
@@ -121,16 +121,16 @@ class FamilyStore:
         with contextlib.suppress(DuplicateKeyError):
             self._collection.insert_one(note)
 
-    def find(self, id_: str) -> Family | None:
-        """Return a family, or ``None`` if there is none.
+    def find(self, id_: str) -> Login | None:
+        """Return a login, or ``None`` if there is none.
 
-        :param id_: the id of the family, or the ``jti`` of an access token that has none, for
-            which a family is found if it has been revoked.
+        :param id_: the id of the login, or the ``jti`` of an access token that has none, for
+            which a login is found if it has been revoked.
         """
         document = self._collection.find_one({"_id": id_}, {"current": True, "endedAt": True})
         if document is None:
             return None
-        return Family(document["_id"], document.get("current"), "endedAt" in document)
+        return Login(document["_id"], document.get("current"), "endedAt" in document)
 
     @property
     def collection(self) -> Collection[Document]:
