@@ -19,7 +19,6 @@ from .http import schemas, token_views, views
 from .http.client_limits import limiter_for
 from .http.language import preferred_language
 from .keys import require_jwt_key
-from .login.page import add_page
 from .state import EXTENSION, AppState, build_state
 from .store.database import database_of
 from .types import (
@@ -97,7 +96,7 @@ class FlaskOtpAuth:
                 # A Limiter examines every request of the application, so without rules none is
                 # created.
                 chosen = limiter_for(app, limiter, state) if settings.client_limits else None
-                views.register(app, state, chosen, pages=[add_page])
+                views.register(app, state, chosen)
                 if settings.openapi:
                     openapi.serve(app, settings.url_prefix)
         except ConfigurationError:

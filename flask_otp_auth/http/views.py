@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..exceptions import AuthenticationFailed
 from ..redaction import describe
 from ..state import AppState, state_of
 from ..types import AuthResult
-from . import schemas, token_views
+from . import login_page, schemas, token_views
 from .body import read_body
 from .client_limits import check_of_late_limiter, limited
 from .csrf import exempt_json_endpoints
@@ -39,17 +38,10 @@ _PACKAGE = __name__.partition(".")[0]
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
 
 
-def register(
-    app: Flask,
-    state: AppState,
-    limiter: Limiter | None,
-    *,
-    pages: Sequence[Callable[[Flask, Blueprint, AppState], None]],
-) -> None:
+def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
     """Register the endpoints on *app*, in a new blueprint, since Flask locks one after its use.
 
     :param limiter: the Limiter for the limits on clients, or ``None`` if there are none.
-    :param pages: functions that add further views, from layers above this one, to the blueprint.
     """
     blueprint = Blueprint(
         "otp_auth",
@@ -58,12 +50,11 @@ def register(
         # Not just /static, which with an empty url_prefix would be that of the application.
         static_folder="static/otp_auth",
         static_url_path="/static/otp_auth",
-        template_folder="login/templates",
+        template_folder="http/templates",
     )
     blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
     token_views.add_routes(blueprint, state)
-    for add_page in pages:
-        add_page(app, blueprint, state)
+    login_page.add_route(app, blueprint, state)
     for path, view in (("/initiate", initiate), ("/resend", resend)):
         view_func = view if limiter is None else limited(view, limiter)
         blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])

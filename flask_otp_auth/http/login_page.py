@@ -10,12 +10,12 @@ from markupsafe import Markup, escape
 from .. import tokens
 from ..config import Settings
 from ..exceptions import ConfigurationError
-from ..http.json_text import write_json
-from ..http.language import preferred_language
+from ..login.texts import TEXTS
 from ..sending.texts import DEFAULT_LANGUAGE
 from ..site_paths import is_site_path
 from ..state import AppState, state_of
-from .texts import TEXTS
+from .json_text import write_json
+from .language import preferred_language
 
 _HEADERS = {
     # Allows only files of this site, no inline scripts or styles, and no framing.
@@ -27,7 +27,7 @@ _HEADERS = {
 }
 
 
-def add_page(app: Flask, blueprint: Blueprint, state: AppState) -> None:
+def add_route(app: Flask, blueprint: Blueprint, state: AppState) -> None:
     """Register ``/login`` on *blueprint* if ``OTP_AUTH_LOGIN_PAGE`` is on.
 
     :raises ConfigurationError: the tokens are not sent in cookies, which the page depends on.
