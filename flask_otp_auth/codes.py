@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import unicodedata
 from collections.abc import Sequence
+
+MIN_LENGTH, MAX_LENGTH = 4, 8
+_WHITE_CONTROLS = "\t\n\v\f\r\x85"  # the controls with the property White_Space of Unicode
+_UNSEEN = ("Zs", "Zl", "Zp", "Pd", "Cf")
 
 
 def draw(length: int) -> str:
@@ -18,8 +23,34 @@ def draw_session_id() -> str:
 
 
 def normalise(typed: str) -> str:
-    """Remove the spaces and hyphens with which people group digits, and nothing else."""
-    return typed.replace(" ", "").replace("-", "")
+    """Remove what nobody sees or means, and turn the digits of every script into ASCII digits.
+
+    White space, dashes and invisible format characters group digits, or come along when text is
+    copied: the categories Z*, Pd and Cf of Unicode, and the controls that are white space.
+
+    :param typed: what somebody typed or pasted.
+    :returns: *typed* without those characters; all others but decimal digits stay as they are.
+    """
+    return "".join(map(_ascii_digit, filter(_is_meant, typed)))
+
+
+def read(typed: str) -> str | None:
+    """Return the code that somebody typed, or ``None`` if it cannot be a code of any length.
+
+    :param typed: what somebody typed or pasted.
+    :returns: 4 to 8 ASCII digits, or ``None``.
+    """
+    code = normalise(typed)
+    fits = MIN_LENGTH <= len(code) <= MAX_LENGTH and code.isascii() and code.isdigit()
+    return code if fits else None
+
+
+def _is_meant(character: str) -> bool:
+    return character not in _WHITE_CONTROLS and unicodedata.category(character) not in _UNSEEN
+
+
+def _ascii_digit(character: str) -> str:
+    return str(unicodedata.decimal(character, character))
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:

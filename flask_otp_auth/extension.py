@@ -210,7 +210,8 @@ class FlaskOtpAuth:
         """Check a code that somebody typed, as ``POST /otp/verify`` does.
 
         :param session_id: the id that :meth:`initiate` returned.
-        :param code: the code as it was typed; spaces and hyphens are ignored.
+        :param code: the code as it was typed or pasted, at most 64 characters; white space,
+            dashes and invisible characters are ignored, and digits of any script count.
         :returns: the outcome; a wrong code is not an error.
         :raises RequestError: the endpoint would answer with an error object.
         """

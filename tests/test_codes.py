@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import itertools
 import secrets
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -87,38 +88,69 @@ def test_session_ids_are_128_bits_in_lower_case_and_never_the_same():
 
 @pytest.mark.parametrize(
     "typed",
-    ["123456", "123 456", "123-456", " 123456 ", "1-2-3-4-5-6", "- 12 34 56 -", "123  --  456"],
+    [
+        "123456",
+        "123 456",
+        "123-456",
+        "- 12 34 56 -",
+        "123  --  456",
+        "123\u00a0456",
+        "123\u202f456\u3000",
+        "123456\n",
+        "\t123456\r\n",
+        "12\u200b3456\x0b\x0c\x85",
+        "\u2066123456\u2069",
+        "\u202a123\u200e456\u202c\ufeff",
+        "12\u00ad34\u206056",
+        "123\u2011456",
+        "123\u2013456",
+        "123\u2014456\u2028\u2029",
+        "\uff11\uff12\uff13\uff14\uff15\uff16",
+        "\u0661\u0662\u0663\u0664\u0665\u0666",
+        "\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6",
+        "12\u0969456",
+    ],
 )
-def test_spaces_and_hyphens_that_people_type_do_not_cost_a_try(typed):
-    assert codes.normalise(typed) == "123456"
+def test_a_code_that_is_typed_or_pasted_in_any_form_is_the_code(typed):
+    assert codes.read(typed) == "123456"
+
+
+@pytest.mark.parametrize("length", range(4, 9))
+def test_a_code_of_any_length_that_an_application_may_have_is_a_try(length):
+    assert codes.read("0" * length) == "0" * length
 
 
 @pytest.mark.parametrize(
     "typed",
     [
-        "123456\n",
-        "\t123456",
-        "123\u00a0456",
-        "123\u2011456",
-        "123\u2013456",
+        "",
+        "12",
+        "123",
+        "123456789",
         "123.456",
         "123_456",
-        "\uff11\uff12\uff13\uff14\uff15\uff16",
-        "\u0661\u0662\u0663\u0664\u0665\u0666",
-        "12345\u00b2",
-        "0123456",
         "+123456",
+        "12345\u00b2",
+        "\u00b2" * 6,
+        "\u2460" * 6,
+        "Your code is 123456.",
+        "12345O",
+        "123456\0",
+        "12345\x1b6",
+        "e\u0301e\u0301",
     ],
 )
-def test_nothing_else_is_read_as_the_code(typed):
-    assert codes.normalise(typed) != "123456"
+def test_what_cannot_be_a_code_is_none_so_that_it_costs_no_try(typed):
+    assert codes.read(typed) is None
 
 
 @given(texts)
-def test_what_was_typed_is_only_ever_shortened_by_spaces_and_hyphens(typed):
-    kept = "".join(character for character in typed if character not in " -")
-    assert codes.normalise(typed) == kept
-    assert codes.normalise(kept) == kept
+def test_only_digits_are_ever_read_and_none_is_invented_or_moved(typed):
+    code = codes.read(typed)
+    digits = [unicodedata.decimal(character, None) for character in typed]
+    seen = "".join(str(digit) for digit in digits if digit is not None)
+    assert code is None or (code == seen and 4 <= len(code) <= 8 and code.isascii())
+    assert codes.normalise(codes.normalise(typed)) == codes.normalise(typed)
 
 
 def test_the_digest_is_a_32_byte_hmac_and_not_a_plain_hash():

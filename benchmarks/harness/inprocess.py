@@ -34,7 +34,7 @@ CLAIMS: Rules = (
         "client limits",
         (
             "/flask_otp_auth/http/client_limits",
-            "/flask_otp_auth/store/client_limits",
+            "/flask_otp_auth/store/limiter_storage",
             "/flask_limiter/",
             "/limits/",
             "/redis/",

@@ -16,7 +16,7 @@ from ..clock import utc_now
 from ..exceptions import InternalError
 from ..state import AppState
 from ..store import upkeep
-from ..store.client_limits import HostMongoStorage
+from ..store.limiter_storage import HostMongoStorage
 from .output import (
     command,
     current_app_object,

@@ -19,7 +19,7 @@ from limits.storage import MemoryStorage
 from ..exceptions import ConfigurationError
 from ..security_warnings import warn_in_production
 from ..state import AppState, state_of
-from ..store.client_limits import storage_for
+from ..store.limiter_storage import storage_for
 
 #: The scope of the limits, which initiate and resend share.
 SCOPE = "otp_auth"

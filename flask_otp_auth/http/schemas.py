@@ -32,7 +32,7 @@ def _no_surrogates(value: str) -> None:
 
 
 def check_not_blank(value: str) -> None:
-    """Refuse a code that consists of spaces and hyphens only.
+    """Refuse a code that consists of white space, dashes and invisible characters only.
 
     :raises ValidationError: the code has no other character.
     """

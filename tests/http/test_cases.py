@@ -49,6 +49,8 @@ def body_of(case: dict[str, Any], session_id: str, code: str) -> bytes:
         "SESSIONID": session_id,
         "RIGHT_FULLWIDTH": code.translate(FULL_WIDTH),
         "RIGHT_HYPHEN": f" {code[:3]}-{code[3:]} ",
+        "RIGHT_NBSP": f"{code[:3]}\u00a0{code[3:]}",
+        "RIGHT_ZWSP": json.dumps(f"{code[:2]}\u200b{code[2:]}\t")[1:-1],
         "RIGHT": code,
     }.items():
         body = body.replace(name.encode(), value.encode())
@@ -83,5 +85,5 @@ def test_client_gets_the_agreed_answer(case: dict[str, Any], live: Live) -> None
 
 
 def test_the_table_is_whole() -> None:
-    assert len(CASES) == 123
-    assert len({case["n"] for case in CASES}) == 123
+    assert len(CASES) == 135
+    assert len({case["n"] for case in CASES}) == 135
