@@ -9,16 +9,17 @@ from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 
-from . import cli, flow, openapi, test_identifiers, tokens, weaknesses
+from . import cli, flow, openapi, tokens, weaknesses
 from .clock import utc_now
-from .config import Settings
 from .connection import close_with, connect
 from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
 from .http import schemas, token_views, views
 from .http.client_limits import limiter_for
 from .http.language import preferred_language
-from .keys import require_jwt_key
+from .sending.providers import require_usable_urls
+from .settings import fixed_codes, read_settings
+from .settings.keys import require_jwt_key
 from .state import EXTENSION, AppState, build_state
 from .store.database import database_of
 from .types import (
@@ -82,7 +83,8 @@ class FlaskOtpAuth:
                 "Flask-OTP-Auth has been initialised on this app before; "
                 "use that FlaskOtpAuth, or call init_app only once."
             )
-        settings = Settings.from_config(app.config)
+        settings = read_settings(app.config)
+        require_usable_urls(settings)
         if not self._handlers.makes_own_tokens:
             require_jwt_key(app.config)
         close = None
@@ -106,7 +108,7 @@ class FlaskOtpAuth:
         token_views.refuse_logged_out(app)
         app.extensions[EXTENSION] = state
         cli.register(app)
-        test_identifiers.announce(settings.test_identifiers, utc_now())
+        fixed_codes.announce(settings.test_identifiers, utc_now())
         weaknesses.announce(app, settings, makes_own_tokens=self._handlers.makes_own_tokens)
 
     def send_code_handler(self, function: SendCode) -> SendCode:

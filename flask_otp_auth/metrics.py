@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from . import signals
 from .clock import utc_now
 from .flow import find_session
-from .option_values import METHODS
+from .settings import METHODS
 from .state import state_of
 
 _NAME = "otp_auth_metrics"

@@ -12,10 +12,10 @@ from flask_pymongo import PyMongo
 from pymongo.database import Database
 
 from .codes import CodeDigester, derive_key
-from .config import Settings
 from .devices import DeviceTokens
 from .handlers import Handlers
 from .sending.background import BackgroundSender
+from .settings import Settings
 from .store.account import AccountRules
 from .store.accounts import AccountStore
 from .store.database import Document

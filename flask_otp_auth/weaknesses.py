@@ -8,8 +8,8 @@ from typing import Any
 from flask import Flask
 
 from . import tokens
-from .config import Settings
 from .security_warnings import warn_in_production
+from .settings import Settings
 
 
 def announce(app: Flask, settings: Settings, *, makes_own_tokens: bool) -> None:

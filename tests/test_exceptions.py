@@ -11,7 +11,6 @@ from werkzeug.exceptions import HTTPException
 
 import flask_otp_auth
 from flask_otp_auth import exceptions
-from flask_otp_auth.config import warn
 from flask_otp_auth.exceptions import (
     ConfigurationError,
     HandlerSignatureError,
@@ -24,6 +23,7 @@ from flask_otp_auth.exceptions import (
     SecurityWarning,
     ServiceUnavailable,
 )
+from flask_otp_auth.security_warnings import warn
 
 ANSWERS = {
     "InvalidRequest": (400, "badRequest", "The request is not valid"),

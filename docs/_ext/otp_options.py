@@ -1,8 +1,8 @@
 """Directives ``otp-options`` and ``otp-option``: the options in the code, as documentation.
 
-The key, the default and the allowed values come from ``flask_otp_auth.config.OPTIONS``. The text of
-an ``otp-option`` says what the option means. The build fails if an option has no text, or if there
-is text for an option that does not exist.
+The key, the default and the allowed values come from ``flask_otp_auth.settings.OPTIONS``. The text
+of an ``otp-option`` says what the option means. The build fails if an option has no text, or if
+there is text for an option that does not exist.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from flask_otp_auth import config
-from flask_otp_auth.config import OPTIONS, Option
+from flask_otp_auth.settings import OPTIONS, Option, options
 
 _log = logging.getLogger(__name__)
 _KEYS = {option.key: option for option in OPTIONS}
@@ -36,7 +35,7 @@ class OptionsTable(SphinxDirective):
     """A table of all options with their defaults, each one a link to its text."""
 
     def run(self) -> list[nodes.Node]:
-        self.env.note_dependency(config.__file__)
+        self.env.note_dependency(options.__file__)
         lines = [
             ".. list-table::",
             "   :header-rows: 1",
@@ -60,7 +59,7 @@ class OptionText(SphinxDirective):
         key = self.arguments[0]
         option = _KEYS.get(key)
         if option is None:
-            raise self.error(f"{key} is not an option of flask_otp_auth.config.OPTIONS")
+            raise self.error(f"{key} is not an option of flask_otp_auth.settings.OPTIONS")
         documented(self.env).setdefault(key, self.env.docname)
         lines = [
             f".. confval:: {key}",

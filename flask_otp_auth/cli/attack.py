@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config import Settings
+from ..settings import Settings
 from ..state import account_rules
 from ..store.account import LONGEST_WAIT
 from ..store.admission import MOST_OPEN

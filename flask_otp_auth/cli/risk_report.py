@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..config import Settings
+from ..settings import Settings
 from .attack import Attack, Rules, best_attack
 from .output import command, current_state, json_option, print_json, print_table
 

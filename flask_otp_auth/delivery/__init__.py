@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
-from ..config import Settings
 from ..exceptions import ConfigurationError
 from ..http.language import preferred_language
 from ..sending import app_mail
 from ..sending.current import current_session as current_session
 from ..sending.message import Message as Message
 from ..sending.providers import Attempts, Provider
+from ..settings import Settings
 from ..state import state_of
 from ..types import Method, Payload
 from .messages import render

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from flask import Flask
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
-from ..config import Settings
 from ..sending.message import Message
 from ..sending.texts import DEFAULT_LANGUAGE, texts_in
+from ..settings import Settings
 from ..types import Method, Payload, Session
 
 _ENVIRONMENT = "otp_auth_messages"

@@ -17,11 +17,11 @@ from ..exceptions import (
     TooManyResends,
 )
 from ..redaction import short
+from ..settings.fixed_codes import fixed_code
 from ..state import AppState
 from ..store.account import Event
 from ..store.accounts import Admission
 from ..store.database import database_calls
-from ..test_identifiers import fixed_code
 from ..types import InitiateResult, Method, Payload, Session
 from .accounts import account_of, look_up
 from .dispatch import dispatch, reserved_slot

@@ -8,10 +8,10 @@ from flask import Blueprint, Flask, Response, current_app, render_template, requ
 from markupsafe import Markup, escape
 
 from .. import tokens
-from ..config import Settings
 from ..exceptions import ConfigurationError
 from ..login.texts import TEXTS
 from ..sending.texts import DEFAULT_LANGUAGE
+from ..settings import Settings
 from ..site_paths import is_site_path
 from ..state import AppState, state_of
 from .json_text import write_json

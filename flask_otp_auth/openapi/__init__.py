@@ -9,8 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
 
-from ..config import Settings
-from ..option_values import METHODS
+from ..settings import METHODS, Settings
 from ..state import EXTENSION, AppState
 
 #: The file with the description of all endpoints, with every option turned on.

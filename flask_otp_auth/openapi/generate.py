@@ -14,7 +14,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
 from ..http import schemas
-from ..option_values import METHODS
+from ..settings import METHODS
 from . import SHIPPED, answers, as_text, operations, requests
 
 _OPERATIONS = (

@@ -7,16 +7,44 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from flask import Flask
 
 from .. import identifiers
+from ..exceptions import ConfigurationError
 from ..redaction import describe, redact
+from ..settings import Settings
+from ..types import Method
 from .message import Message
 
 _log = logging.getLogger("flask_otp_auth")
 
 _MOST_AT_ONCE = 64
+
+
+def require_usable_urls(settings: Settings) -> None:
+    """Make sure that Apprise can send to one person through each URL of the options.
+
+    :raises ConfigurationError: it cannot, or is not installed; the error shows no URL.
+    """
+    for method, urls in (("sms", settings.sms_urls), ("email", settings.email_urls)):
+        key = f"OTP_AUTH_{method.upper()}_URLS"
+        if not urls:
+            continue
+        try:
+            from .apprise_urls import UnusableUrlError, check
+        except ImportError:
+            raise ConfigurationError(
+                key, "needs the apprise package: pip install 'flask-otp-auth[delivery]'"
+            ) from None
+        for number, url in enumerate(urls, 1):
+            try:
+                check(url, cast(Method, method))
+            except UnusableUrlError as error:
+                raise ConfigurationError(
+                    key, f"has an entry, number {number}, that {error}; allowed are Apprise URLs"
+                ) from None
 
 
 class NotTakenError(Exception):

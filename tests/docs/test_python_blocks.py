@@ -21,7 +21,7 @@ from flask_pymongo import PyMongo
 from servers import python_path
 
 from flask_otp_auth import FlaskOtpAuth
-from flask_otp_auth.config import Settings
+from flask_otp_auth.settings import read_settings
 
 READER = "reader@example.com"
 Names = dict[str, Any]
@@ -139,7 +139,7 @@ def run(page: str, names: Names) -> None:
             continue
         exec(code, names)
         if "OTP_AUTH_" in block.code:
-            Settings.from_config(names["app"].config)
+            read_settings(names["app"].config)
 
 
 def sign_in(app: Flask, code_in: Callable[[], str], **members: Any) -> Any:

@@ -11,7 +11,7 @@ from flask_pymongo import PyMongo
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_otp_auth import FlaskOtpAuth
-from flask_otp_auth.config import OPTIONS
+from flask_otp_auth.settings import OPTIONS
 
 otp = FlaskOtpAuth()
 

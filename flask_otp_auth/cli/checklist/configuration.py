@@ -9,7 +9,7 @@ from datetime import timedelta
 from flask import Flask
 
 from ...exceptions import ConfigurationError
-from ...keys import JWT_KEY_BYTES, KEY_BYTES
+from ...settings.keys import JWT_KEY_BYTES, KEY_BYTES
 from ...state import AppState
 from .point import Point, failed, passed, warned
 

@@ -12,8 +12,8 @@ from limits.storage import MemoryStorage
 
 from ... import identifiers
 from ...clock import utc_now
+from ...settings.fixed_codes import LONG_LIFE, FixedCode, is_trivial
 from ...state import AppState
-from ...test_identifiers import LONG_LIFE, FixedCode, is_trivial
 from .point import Point, failed, passed, warned
 
 _LEAST_DIGITS = 6

@@ -12,8 +12,8 @@ from conftest import SECRET_KEY
 from flask import Flask
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth, OtpAuthError, SecurityWarning
-from flask_otp_auth.config import OPTIONS, Settings
-from flask_otp_auth.keys import require_jwt_key
+from flask_otp_auth.settings import OPTIONS, read_settings
+from flask_otp_auth.settings.keys import require_jwt_key
 
 OLD_KEY = "an older key for tests, over 32 bytes long"
 NEWEST, OLDER, OLDEST = (letter * 32 for letter in "abc")
@@ -25,7 +25,7 @@ def read(**options):
 
 
 def read_config(config):
-    return Settings.from_config({"SECRET_KEY": SECRET_KEY, **config})
+    return read_settings({"SECRET_KEY": SECRET_KEY, **config})
 
 
 def make_app(**config):
@@ -47,6 +47,8 @@ def make_app(**config):
         ("methods", ("sms", "email")),
         ("default_region", None),
         ("refresh_token", False),
+        ("keep_signed_in", True),
+        ("texts", {}),
         ("refresh_lifetime", 2592000),
         ("refresh_idle", 1209600),
         ("lockout_threshold", 6),
@@ -64,7 +66,7 @@ def test_an_app_without_options_gets_the_documented_default(name, default):
 
 
 def test_every_option_has_a_default_that_is_itself_allowed():
-    assert read(**{option.name: option.default for option in OPTIONS}) == read()
+    assert read_config({option.key: option.default for option in OPTIONS}) == read()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ FLAGS_OF_WRONG_TYPE = ["True", "false", "", 0, 1, None, []]
         *(("REGISTER_ROUTES", value) for value in FLAGS_OF_WRONG_TYPE),
         *(
             (key, value)
-            for key in ("REFRESH_TOKEN", "SEND_TO_UNKNOWN", "SEND_IN_BACKGROUND")
+            for key in ("REFRESH_TOKEN", "KEEP_SIGNED_IN", "SEND_TO_UNKNOWN", "SEND_IN_BACKGROUND")
             for value in FLAGS_OF_WRONG_TYPE
         ),
         *(
@@ -252,6 +254,12 @@ FLAGS_OF_WRONG_TYPE = ["True", "false", "", 0, 1, None, []]
         ("DEFAULT_REGION", ""),
         ("DEFAULT_REGION", 46),
         ("DEFAULT_REGION", True),
+        ("PHONE_REGIONS", [None]),
+        ("PHONE_REGIONS", ["SE", None]),
+        ("TEXTS", ["en"]),
+        ("TEXTS", {"en": "Sign in"}),
+        ("TEXTS", {"en": {"title": 1}}),
+        ("TEXTS", {1: {}}),
         ("DB_TIMEOUT", 0),
         ("DB_TIMEOUT", -1),
         ("DB_TIMEOUT", float("nan")),
@@ -365,6 +373,7 @@ def test_bounds_that_just_agree_are_taken(options):
     [
         (dt.date(2026, 2, 1), dt.datetime(2026, 2, 2, tzinfo=dt.UTC)),
         ("2026-02-01", dt.datetime(2026, 2, 2, tzinfo=dt.UTC)),
+        ("9999-12-31", dt.datetime(9999, 12, 31, tzinfo=dt.UTC)),
         (dt.datetime(2026, 2, 1, 9, tzinfo=dt.UTC), dt.datetime(2026, 2, 1, 9, tzinfo=dt.UTC)),
         ("2026-02-01T09:00:00Z", dt.datetime(2026, 2, 1, 9, tzinfo=dt.UTC)),
         ("2026-02-01T09:00:00+01:00", dt.datetime(2026, 2, 1, 8, tzinfo=dt.UTC)),
@@ -412,6 +421,30 @@ def test_an_option_that_is_nothing_like_ours_is_refused_with_the_list():
     with pytest.raises(ConfigurationError, match="OTP_AUTH_QQQQQQQQQQQQQQQQQQQQQQ") as caught:
         read_config({"OTP_AUTH_QQQQQQQQQQQQQQQQQQQQQQ": 1})
     assert all(option.key in str(caught.value) for option in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("OTP_CODE_LENGTH", "OTP_AUTH_CODE_LENGTH"), ("OTP_SMS_URLS", "OTP_AUTH_SMS_URLS")],
+)
+def test_an_option_without_its_auth_is_not_silently_ignored(key, meant):
+    with pytest.raises(ConfigurationError, match=f"name of the option is {meant}") as caught:
+        read_config({key: 4})
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("value", ["cookie", ["headers", "cookie"], ["Headers"], [], None, 5])
+def test_a_token_location_that_nobody_reads_is_refused(value):
+    with pytest.raises(
+        ConfigurationError, match=r"JWT_TOKEN_LOCATION.*'(headers|cookies)'"
+    ) as caught:
+        read_config({"JWT_TOKEN_LOCATION": value})
+    assert caught.value.key == "JWT_TOKEN_LOCATION"
+
+
+@pytest.mark.parametrize("value", ["cookies", ["headers", "cookies"], ("query_string", "json")])
+def test_every_token_location_of_flask_jwt_extended_is_taken(value):
+    assert read_config({"JWT_TOKEN_LOCATION": value}) == read()
 
 
 @pytest.mark.parametrize("key", ["OTP_AUTHOR", "OTP_SECRET", "MY_OTP_AUTH_CODE_LENGTH", "DEBUG"])
@@ -486,11 +519,11 @@ def test_a_key_of_our_own_replaces_those_of_the_app():
         "SECRET_KEY_FALLBACKS": [OLD_KEY],
         "OTP_AUTH_SECRET_KEY": NEWEST,
     }
-    assert Settings.from_config(config).secret_keys == (NEWEST.encode(),)
+    assert read_settings(config).secret_keys == (NEWEST.encode(),)
 
 
 def test_a_key_of_our_own_works_without_a_key_of_the_app():
-    settings = Settings.from_config({"SECRET_KEY": None, "OTP_AUTH_SECRET_KEY": NEWEST})
+    settings = read_settings({"SECRET_KEY": None, "OTP_AUTH_SECRET_KEY": NEWEST})
     assert settings.secret_keys == (NEWEST.encode(),)
 
 
@@ -511,7 +544,7 @@ def test_rotating_the_key_of_the_app_keeps_the_old_ones_verifying(fallbacks, old
 @pytest.mark.parametrize("missing", [{}, {"SECRET_KEY": None}, {"SECRET_KEY": ""}])
 def test_an_app_without_any_key_does_not_start(missing):
     with pytest.raises(ConfigurationError, match=r"SECRET_KEY is not set.*OTP_AUTH_SECRET_KEY"):
-        Settings.from_config(missing)
+        read_settings(missing)
 
 
 @pytest.mark.parametrize(
@@ -581,7 +614,7 @@ def test_options_can_come_from_the_environment(monkeypatch, name, text, seen):
     app = Flask("app")
     app.config["SECRET_KEY"] = SECRET_KEY
     app.config.from_prefixed_env()
-    assert getattr(Settings.from_config(app.config), name.lower()) == seen
+    assert getattr(read_settings(app.config), name.lower()) == seen
 
 
 @pytest.mark.parametrize(
@@ -598,12 +631,12 @@ def test_a_text_from_the_environment_is_not_guessed_at(monkeypatch, name, text):
     app = Flask("app")
     app.config.from_prefixed_env()
     with pytest.raises(ConfigurationError, match=f"OTP_AUTH_{name} is a str"):
-        Settings.from_config(app.config)
+        read_settings(app.config)
 
 
 def test_reading_the_options_writes_nothing():
     config = MappingProxyType({"SECRET_KEY": SECRET_KEY, "OTP_AUTH_METHODS": ["email"]})
-    Settings.from_config(config)
+    read_settings(config)
     app = make_app(OTP_AUTH_METHODS=["email"])
     FlaskOtpAuth(app)
     assert app.config["SECRET_KEY"] == SECRET_KEY

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from .exceptions import ConfigurationError
-from .security_warnings import warn
+from ..exceptions import ConfigurationError
+from ..security_warnings import warn
 
 KEY_BYTES = 32  # RFC 2104, section 3: a shorter key than the digest weakens the HMAC
+_TOKEN_LOCATIONS = ("headers", "cookies", "query_string", "json")
 JWT_KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 
 
@@ -77,3 +79,23 @@ def require_jwt_key(config: Mapping[str, Any]) -> None:
             f"{name} has {length} bytes: anybody who has a token may find it by trying keys; "
             f"use {wanted} random bytes or more for {algorithm} (RFC 7518, section 3.2)"
         )
+
+
+def check_token_location(config: Mapping[str, Any]) -> None:
+    """Check ``JWT_TOKEN_LOCATION``, which Flask-JWT-Extended reads only at the first request.
+
+    :param config: ``app.config``.
+    :raises ConfigurationError: it has a value that Flask-JWT-Extended does not know.
+    """
+    value = config.get("JWT_TOKEN_LOCATION", "headers")
+    locations = [value] if isinstance(value, str) else value
+    known = ", ".join(map(repr, _TOKEN_LOCATIONS))
+    if not isinstance(locations, list | tuple | set | frozenset) or not locations:
+        raise ConfigurationError(
+            "JWT_TOKEN_LOCATION", f"is {value!r}; allowed is a list of {known}"
+        )
+    for location in locations:
+        if location not in _TOKEN_LOCATIONS:
+            close = difflib.get_close_matches(str(location), _TOKEN_LOCATIONS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"allowed is a list of {known}"
+            raise ConfigurationError("JWT_TOKEN_LOCATION", f"has {location!r} in it; {hint}")

@@ -1,4 +1,7 @@
-"""Readers of option values: each returns the value as Settings holds it, or says what is wrong."""
+"""Readers of option values: each returns the value as Settings holds it, or says what is wrong.
+
+The texts of errors never show a provider's URL or a key, since both are secrets.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from typing import Any
 
 from limits import RateLimitItem, parse_many
 
+from ..site_paths import is_site_path
+from ..types import Method
 from .keys import KEY_BYTES
-from .site_paths import is_site_path
-from .types import Method
 
 METHODS: tuple[Method, ...] = ("sms", "email")
 _NAMESPACE_MAX = 200
@@ -167,7 +170,10 @@ def regions(value: Any) -> frozenset[str] | None:
         raise NotAllowedError(f"is a {type(value).__name__}")
     if not value:
         raise NotAllowedError("is empty, which allows no number at all")
-    return frozenset(found for item in value if (found := region(item)))
+    found = [region(item) for item in value]
+    if None in found:
+        raise NotAllowedError("has a NoneType in it")
+    return frozenset(code for code in found if code)
 
 
 def _supported_regions() -> Collection[str]:
@@ -178,3 +184,53 @@ def _supported_regions() -> Collection[str]:
             "needs the phonenumbers package: pip install 'flask-otp-auth[phone]'"
         ) from None
     return phonenumbers.SUPPORTED_REGIONS
+
+
+def texts(value: Any) -> Mapping[str, Mapping[str, str]]:
+    """Read the words of an application: for each language tag, a text for each key."""
+    if not isinstance(value, Mapping):
+        raise NotAllowedError(f"is a {type(value).__name__}")
+    for language, words in value.items():
+        if not isinstance(language, str) or not isinstance(words, Mapping):
+            raise NotAllowedError(f"has {language!r}: {type(words).__name__} in it")
+        for key, text in words.items():
+            if not isinstance(key, str) or not isinstance(text, str):
+                raise NotAllowedError(f"has {key!r}: {type(text).__name__} for {language}")
+    return {language: dict(words) for language, words in value.items()}
+
+
+def provider_urls(value: Any) -> tuple[str, ...]:
+    """Read a list of Apprise URLs; whether Apprise can use them is checked by ``sending``."""
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise NotAllowedError(f"is a {type(value).__name__}")
+    for number, url in enumerate(value, 1):
+        if not isinstance(url, str):
+            raise NotAllowedError(f"has a {type(url).__name__} in it")
+        if not re.match(r"[A-Za-z0-9]+://[^\s]", url):
+            raise NotAllowedError(f"has an entry, number {number}, that is no URL")
+    return tuple(value)
+
+
+def app_name(value: Any) -> str | None:
+    """Read the name of the application in messages: a single line, since subjects contain it."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise NotAllowedError(f"is a {type(value).__name__}")
+    if not 1 <= len(value.strip()) <= 60 or not value.isprintable():
+        raise NotAllowedError(f"is {value!r}")
+    return value.strip()
+
+
+def origin(value: Any) -> str | None:
+    """Read an origin whose host name can end an SMS: it has the scheme https, and no port."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise NotAllowedError(f"is a {type(value).__name__}")
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if not re.fullmatch(rf"https://{label}(\.{label})*/?", value.lower()) or len(value) > 260:
+        raise NotAllowedError(f"is {value!r}")
+    return value.lower().rstrip("/")

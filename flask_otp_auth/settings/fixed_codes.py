@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from . import identifiers
-from .exceptions import InvalidIdentifier
-from .types import Method
+from .. import identifiers
+from ..exceptions import InvalidIdentifier
+from ..types import Method
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -66,7 +66,8 @@ def _until(value: Any, name: str) -> datetime:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
-        return datetime.combine(value, time(), UTC) + timedelta(days=1)
+        last = date.max - timedelta(days=1)
+        return datetime.combine(min(value, last), time(), UTC) + timedelta(days=1)
     raise ValueError(f"has an 'until' for {name} that is not a date")
 
 

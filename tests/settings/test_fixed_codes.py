@@ -12,7 +12,7 @@ from conftest import NOW, MakeWorld, World
 from flask import Flask
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth
-from flask_otp_auth.test_identifiers import FixedCode, announce, read
+from flask_otp_auth.settings.fixed_codes import FixedCode, announce, read
 
 REVIEWER, CODE = "+46701234567", "246810"
 ENTRY = {"code": CODE, "until": "2050-02-01"}
