@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import importlib.util
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -14,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from flask import Flask, current_app
 
+from . import events
 from .exceptions import HandlerSignatureError, MissingHandlerError
 from .types import (
     AuthResult,
@@ -23,8 +23,6 @@ from .types import (
     SendCodeHandler,
     VerifySuccessHandler,
 )
-
-_log = logging.getLogger("flask_otp_auth")
 
 
 class Handlers:
@@ -99,8 +97,7 @@ class Handlers:
         """
         for decorator in self.missing():
             missing = MissingHandlerError(decorator)
-            _log.error("configuration: %s [error %s]", missing, missing.id)
-            raise missing
+            raise events.failed(missing, f"configuration: {missing}")
 
     def send_code(
         self, code: str, identifier: str, method: Method, payload: Payload | None

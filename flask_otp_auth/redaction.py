@@ -69,10 +69,22 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
 def describe(error: BaseException, code: str | None = None, identifier: str | None = None) -> str:
     """Return the traceback of an error, with its messages redacted as by :func:`redact`.
 
-    It includes the causes of the error and the members of an exception group.
+    It includes the causes of the error and the members of an exception group. Every line after the
+    first is indented, and characters that are not printable are escaped, so that a message with
+    text from a client cannot be read as a line of the log.
     """
     described = traceback.TracebackException.from_exception(error, capture_locals=False)
-    return "\n".join(_chain(described, code, identifier, _GROUP_LEVELS))
+    return "\n  ".join(
+        _visible(line) for line in _chain(described, code, identifier, _GROUP_LEVELS)
+    )
+
+
+def _visible(line: str) -> str:
+    """Return *line* with its control and format characters escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in line
+    )
 
 
 def _chain(

@@ -11,16 +11,8 @@ not change the answer.
 
 from __future__ import annotations
 
-import logging
+from blinker import Namespace
 
-from blinker import NamedSignal, Namespace
-from flask import current_app
-
-from . import identifiers
-from .redaction import ANY_CODE, describe
-from .types import Session
-
-_log = logging.getLogger("flask_otp_auth")
 _signals = Namespace()
 
 #: A session was stored, and its code is about to be sent.
@@ -51,58 +43,3 @@ identifier_unlocked = _signals.signal("identifier-unlocked")
 rate_limited = _signals.signal("rate-limited")
 #: A device that has signed in to the account before asked for a code.
 trusted_device_used = _signals.signal("trusted-device-used")
-
-
-def notify_of(
-    signal: NamedSignal,
-    session: Session,
-    *,
-    reason: str | None = None,
-    bound: str | None = None,
-    error: Exception | None = None,
-) -> None:
-    """Send *signal* with the method, the identifier and the id of *session*."""
-    notify(
-        signal,
-        method=session.method,
-        identifier=session.identifier,
-        session_id=session.session_id,
-        reason=reason,
-        bound=bound,
-        error=error,
-    )
-
-
-def notify(
-    signal: NamedSignal,
-    *,
-    method: str | None = None,
-    identifier: str | None = None,
-    session_id: str | None = None,
-    reason: str | None = None,
-    bound: str | None = None,
-    error: Exception | None = None,
-) -> None:
-    """Send *signal* from the current application, with the identifier masked.
-
-    :param bound: passed on only if there is one.
-    :param error: passed on only by ``send_failed`` and ``sign_in_failed``.
-    """
-    if not signal.receivers or signal.is_muted:
-        return
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    masked = None if identifier is None else identifiers.mask(identifier)
-    extra: dict[str, object] = {"reason": reason}
-    if bound is not None:
-        extra["bound"] = bound
-    if signal in (send_failed, sign_in_failed):
-        extra["error"] = error
-    # One by one, since with signal.send() a receiver that fails would prevent the others' calls.
-    for receiver in signal.receivers_for(app):
-        try:
-            receiver(app, method=method, identifier=masked, session_id=session_id, **extra)
-        except Exception as fault:
-            # The receiver got an error that may contain the code, so its own may contain it too.
-            known = None if error is None else ANY_CODE
-            name = signal.name.replace("-", "_")
-            _log.error("a receiver of %s failed: %s", name, describe(fault, known))

@@ -211,6 +211,20 @@ def test_a_described_error_says_where_it_was_but_no_secret(failure, identifier):
         assert secret not in text
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\x0b", "\x85", "\u2028", "\u2029"])
+def test_text_from_a_client_in_an_error_cannot_be_read_as_a_line_of_the_log(line_break):
+    forged = "INFO flask_otp_auth: code sent: method=sms"
+    try:
+        raise ValueError(f"no such user: x{line_break}{forged}\x1b[2K\u202e")
+    except ValueError as error:
+        first, *others = describe(error).split("\n")
+
+    assert first == "Traceback (most recent call last):"
+    assert all(line.startswith("  ") for line in others)
+    assert f"  {forged}\\x1b[2K\\u202e" in others
+    assert all(line.isprintable() for line in others)
+
+
 def test_a_described_error_keeps_its_type_and_its_causes():
     text = describe(raised(fail_with_a_cause))
     assert text.index("RuntimeError") < text.index("ValueError")

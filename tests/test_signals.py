@@ -14,7 +14,7 @@ from blinker import NamedSignal
 from conftest import MakeWorld, World
 from flask import Flask
 
-from flask_otp_auth import signals
+from flask_otp_auth import events, signals
 
 NUMBER, MASKED = "+46701234567", "+467*****67"
 ASK = {"identifier": NUMBER, "method": "sms"}
@@ -332,6 +332,22 @@ def test_signals_are_sent_for_python_calls_and_in_the_background(
         assert heard.take() == [("session_initiated", None), ("code_sent", None)]
         world.otp.verify(started.session_id, world.code)
         assert heard.take() == [("code_verified", None)]
+
+
+def test_a_failure_outside_an_application_context_is_logged_though_nobody_can_be_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard = []
+
+    def receiver(sender: Any, **carried: Any) -> None:
+        heard.append(carried)
+
+    with signals.rate_limited.connected_to(receiver), signals.sign_in_failed.connected_to(receiver):
+        events.client_refused()
+        failure = events.user_without_json("0" * 32, TypeError("a Color has no JSON form"))
+
+    assert heard == []
+    assert failure.id in caplog.text
 
 
 def test_apps_do_not_hear_each_others_signals(

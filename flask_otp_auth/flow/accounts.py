@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import replace
 
-from .. import identifiers, signals
+from .. import events, identifiers
 from ..clock import utc_now
 from ..state import AppState
 from ..store.database import database_calls
 from ..types import Method, Session
 
-_log = logging.getLogger("flask_otp_auth")
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -42,10 +40,7 @@ def unlock(state: AppState, identifier: str, method: Method) -> bool:
     with database_calls(state.settings.db_timeout):
         cleared = state.accounts.unlock(account, utc_now())
     if cleared:
-        _log.warning("identifier unlocked: %s", identifiers.mask(identifier))
-        signals.notify(
-            signals.identifier_unlocked, method=method, identifier=identifier, reason="unlock"
-        )
+        events.identifier_unlocked(identifier, method)
     return cleared
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Iterator
 
-from .. import identifiers, signals
+from .. import events
 from ..exceptions import OtpAuthError, SendFailed
-from ..redaction import describe, short
 from ..sending.background import Slot
 from ..sending.current import sending
 from ..state import AppState
 from ..types import Session
-
-_log = logging.getLogger("flask_otp_auth")
 
 
 @contextlib.contextmanager
@@ -76,32 +72,19 @@ def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], No
     :returns: whether there is a user to send it to.
     :raises SendFailed: the code could not be sent.
     """
-    whom = (session.method, identifiers.mask(session.identifier), short(session.session_id))
     handlers, to = state.handlers, (session.identifier, session.method, session.payload)
     try:
         if not state.settings.send_to_unknown and handlers.get_user(*to) is None:
-            _log.info("no user, no code sent: method=%s to=%s session=%s", *whom)
+            events.no_user_to_send_to(session)
             return False
         with sending(session):
             sent, error = handlers.send_code(code, *to), None
     except Exception as raised:
         sent, error = False, raised
     if sent:
-        _log.info("code sent: method=%s to=%s session=%s", *whom)
-        signals.notify_of(signals.code_sent, session)
+        events.code_sent(session)
         return True
-    failure = SendFailed()
-    _log.error(
-        "code not sent: method=%s to=%s session=%s [error %s]: %s",
-        *whom,
-        failure.id,
-        describe(error, code, session.identifier)
-        if error
-        else "send_code_handler did not return a true value",
-    )
-    signals.notify_of(
-        signals.send_failed, session, reason="raised" if error else "not sent", error=error
-    )
+    failure = events.code_not_sent(session, code, error)
     if undo is not None:
         _undo(session, undo)
     raise failure
@@ -111,4 +94,4 @@ def _undo(session: Session, undo: Callable[[], None]) -> None:
     try:
         undo()
     except OtpAuthError as error:
-        _log.error("the code of session %s was not withdrawn: %s", short(session.session_id), error)
+        events.code_not_withdrawn(session, error)

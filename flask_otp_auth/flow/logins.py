@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from .. import tokens
+from .. import events, tokens
 from ..clock import utc_now
 from ..exceptions import InvalidRefreshToken
-from ..redaction import short
 from ..state import AppState
 from ..store.database import database_calls
 from ..store.logins import Rotation
 from ..tokens import LOGIN_CLAIM, Claims, LoginTokens
 from ..types import AuthResult, Session
-
-_log = logging.getLogger("flask_otp_auth")
 
 # With JWT_DECODE_LEEWAY a token may still be accepted for a while after it has expired.
 _LEEWAY_MAX = timedelta(days=1)
@@ -37,7 +33,7 @@ def begin_login(state: AppState, user: object, session: Session, now: datetime) 
     with database_calls(state.settings.db_timeout):
         # In whole seconds like the claim auth_time, so that tokens and login expire together.
         state.logins.start(login.login_id, login.token_id, now.replace(microsecond=0))
-    _log.info("login: session=%s login=%s", short(session.session_id), short(login.login_id))
+    events.login_started(session, login.login_id)
     return auth
 
 
@@ -61,9 +57,9 @@ def refresh(state: AppState, claims: Claims) -> AuthResult:
     if rotation is Rotation.ROTATED:
         return auth
     if rotation is Rotation.REUSED:
-        _log.warning("refresh token used twice, login ended: login=%s", short(login_id))
+        events.refresh_token_reused(login_id)
     else:
-        _log.info("refresh refused, login %s: login=%s", rotation, short(login_id))
+        events.refresh_refused(login_id, str(rotation))
     raise InvalidRefreshToken
 
 
@@ -80,13 +76,13 @@ def end_login(state: AppState, claims: Claims) -> None:
     with database_calls(state.settings.db_timeout):
         if isinstance(login_id, str):
             state.logins.end(login_id, now)
-            _log.info("logout: login=%s", short(login_id))
+            events.login_ended(login_id)
         elif isinstance(token_id, str):
             expires = claims.get("exp")
             until = None if expires is None else datetime.fromtimestamp(expires, UTC) + _LEEWAY_MAX
             if until is None or now < until:
                 state.logins.revoke(token_id, until, now)
-            _log.info("logout: token=%s", short(token_id))
+            events.token_revoked(token_id)
 
 
 def is_logged_out(state: AppState, claims: Claims) -> bool:

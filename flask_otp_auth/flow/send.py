@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from .. import codes, identifiers, signals
+from .. import codes, events, identifiers
 from ..clock import utc_now
 from ..exceptions import (
     IdentifierLocked,
@@ -16,7 +15,6 @@ from ..exceptions import (
     TooManyRequests,
     TooManyResends,
 )
-from ..redaction import short
 from ..settings.fixed_codes import fixed_code
 from ..state import AppState
 from ..store.account import Event
@@ -25,8 +23,6 @@ from ..store.database import database_calls
 from ..types import InitiateResult, Method, Payload, Session
 from .accounts import account_of, look_up
 from .dispatch import dispatch, reserved_slot
-
-_log = logging.getLogger("flask_otp_auth")
 
 _REFUSALS = {
     Event.LIMITED: "identifier",
@@ -74,10 +70,8 @@ def initiate(
     with reserved_slot(state, needed=fixed is None) as slot:
         admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
         session = _admit_and_store(state, session, digest, admit, now)
-    signals.notify_of(signals.session_initiated, session)
-    if state.accounts.account_and_device(account)[1] is not None:
-        _log.info("trusted device: session=%s", short(session.session_id))
-        signals.notify_of(signals.trusted_device_used, session)
+    is_trusted = state.accounts.account_and_device(account)[1] is not None
+    events.session_started(session, by_trusted_device=is_trusted)
     if fixed is None:
 
         def undo() -> None:
@@ -107,7 +101,7 @@ def _admit_and_store(
             expires_at=session.expires_at,
             now=now,
         )
-        _refuse_unless_sent(state, admission, session, now)
+        _refuse_unless_sent(state, admission, session, now, is_stored=False)
         session = replace(session, max_attempts=admission.tries)
         state.sessions.insert(session, digest, settle=admission.settle)
     return session
@@ -173,7 +167,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
         accounts = state.accounts
         admit = accounts.admit_resend if fixed is None else accounts.admit_resend_unlimited
         with reserved_slot(state, needed=fixed is None) as slot:
-            _refuse_unless_sent(state, admit(account, now), session, now, stored=session_id)
+            _refuse_unless_sent(state, admit(account, now), session, now, is_stored=True)
             extended = state.sessions.add_code(
                 session_id, digest, max_resends=settings.max_resends, now=now
             )
@@ -216,24 +210,22 @@ def _refuse_unless_sent(
     session: Session,
     now: datetime,
     *,
-    stored: str | None = None,
+    is_stored: bool,
 ) -> None:
     """Raise the refusal of an account, unless it admitted the send.
 
-    :param stored: the id of the session, if it is stored.
+    :param is_stored: whether the session is stored already.
     """
     if admission.event is Event.SENT:
         return
     retry_at = admission.retry_at
     wait = None if retry_at is None else (retry_at - now).total_seconds()
     is_limited = admission.event is Event.LIMITED
-    signals.notify(
-        signals.rate_limited,
-        method=session.method,
-        identifier=session.identifier,
-        session_id=stored,
-        reason=_REFUSALS[admission.event],
-        bound=str(state.settings.identifier_limits[admission.limit]) if is_limited else None,
+    events.send_refused(
+        session,
+        _REFUSALS[admission.event],
+        is_stored=is_stored,
+        rule=str(state.settings.identifier_limits[admission.limit]) if is_limited else None,
     )
     if is_limited:
         raise TooManyRequests(retry_after=wait, scope="identifier")

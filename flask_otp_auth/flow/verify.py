@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
-from .. import codes, identifiers, signals, tokens
+from .. import codes, events, tokens
 from ..clock import utc_now
-from ..exceptions import AuthenticationFailed, OtpAuthError, SessionAlreadyVerified
-from ..redaction import describe, short
+from ..exceptions import OtpAuthError, SessionAlreadyVerified
 from ..state import AppState
 from ..store.account import Event
 from ..store.accounts import Failure
@@ -18,8 +16,6 @@ from ..store.verdict import Outcome
 from ..types import AuthResult, Session, VerifyResult
 from .accounts import account_of, is_session_id
 from .logins import begin_login
-
-_log = logging.getLogger("flask_otp_auth")
 
 _LOCKED = VerifyResult(
     "locked", "Too many failed attempts. Session is locked.", remaining_attempts=0
@@ -59,21 +55,12 @@ def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
         elif verdict.outcome.is_judged:
             failure = _count_failure(state, verdict, now)
     session = verdict.session
-    _log.info("code %s: session=%s", verdict.outcome, short(session_id))
     if verdict.outcome is Outcome.ACCEPTED:
-        signals.notify_of(signals.code_verified, session)
+        events.code_accepted(session)
         return _complete(state, session, now, code)
-    signals.notify_of(signals.code_rejected, session, reason=str(verdict.outcome))
+    events.code_rejected(session, str(verdict.outcome))
     if failure is not None and failure.event is not Event.FAILED:
-        _log.warning(
-            "identifier locked: %s %s", identifiers.mask(session.identifier), failure.event
-        )
-        signals.notify_of(
-            signals.identifier_locked,
-            session,
-            reason=str(failure.event),
-            bound=f"{failure.failures} wrong codes in a row",
-        )
+        events.identifier_locked(session, str(failure.event), failure.failures)
     return _rejected(verdict.outcome, session)
 
 
@@ -84,10 +71,7 @@ def _rejected(outcome: Outcome, session: Session) -> VerifyResult:
             raise SessionAlreadyVerified
         case Outcome.EXPIRED:
             return _EXPIRED
-        case Outcome.LOCKED:
-            return _LOCKED
-        case Outcome.EXHAUSTED:
-            signals.notify_of(signals.session_locked, session)
+        case Outcome.LOCKED | Outcome.EXHAUSTED:
             return _LOCKED
     return VerifyResult(
         "invalid_code",
@@ -122,7 +106,7 @@ def _settle(state: AppState, verdict: Verdict, now: datetime) -> None:
             state.accounts.settle(account, session.session_id, judged_at=verdict.judged_at, now=now)
     except OtpAuthError:
         # This is no reason to refuse the correct code; the next one clears the failures.
-        _log.warning("failures of %s not cleared", identifiers.mask(session.identifier))
+        events.failures_not_cleared(session)
 
 
 def _complete(state: AppState, session: Session, now: datetime, code: str) -> VerifyResult:
@@ -130,7 +114,7 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
     try:
         user = state.handlers.get_user(session.identifier, session.method, session.payload)
         if user is None:
-            _log.warning("correct code, but no user: session=%s", short(session.session_id))
+            events.no_user_to_sign_in(session)
             return _NO_USER
         auth = _sign_in(state, user, session, now)
         return VerifyResult(
@@ -141,14 +125,7 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
             device_token=_device_token(state, session),
         )
     except Exception as error:
-        failure = AuthenticationFailed()
-        _log.error(
-            "sign-in failed after the correct code: session=%s [error %s]: %s",
-            short(session.session_id),
-            failure.id,
-            describe(error, code, session.identifier),
-        )
-        signals.notify_of(signals.sign_in_failed, session, reason="raised", error=error)
+        failure = events.sign_in_failed(session, code, error)
     raise failure
 
 

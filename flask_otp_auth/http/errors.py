@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,14 +12,11 @@ from limits.storage import MemoryStorage
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.http import HTTP_STATUS_CODES
 
-from .. import signals
+from .. import events
 from ..exceptions import InternalError, RequestError, ServiceUnavailable, TooManyRequests
-from ..redaction import ANY_CODE, describe
 from ..store.database import RETRY_AFTER
 from .client_limits import exceeds_client_limits, wait_of
 from .json_text import write_json
-
-_log = logging.getLogger("flask_otp_auth")
 
 _CODES = {
     400: "badRequest",
@@ -77,7 +73,7 @@ def answer_exceeded_limit(error: RateLimitExceeded) -> ResponseReturnValue:
     """
     is_ours = any(exceeds_client_limits(limiter) for limiter in _limiters())
     if is_ours:
-        signals.notify(signals.rate_limited, reason="client")
+        events.client_refused()
     if error.response is not None:  # from on_breach
         return error
     if not is_ours and (handler := _handler_of_application(error)) is not None:
@@ -93,21 +89,16 @@ def _handler_of_application(error: RateLimitExceeded) -> Callable[..., Any] | No
 
 def answer_unexpected_error(error: Exception) -> Response:
     """Answer an unexpected error: with 503 if the storage of a Limiter is unavailable, else 500."""
-    # It may come from a hook of the application, and contain anything from the request.
-    reason = describe(error, ANY_CODE)
-    failure: RequestError
+    failure: RequestError = InternalError()
+    what = "unexpected error"
     if _is_of_limit_store(error):
         failure = ServiceUnavailable(retry_after=RETRY_AFTER)
-        _log.error("client limits: their storage failed [error %s]: %s", failure.id, reason)
-    else:
-        failure = InternalError()
-        _log.error("unexpected error [error %s]: %s", failure.id, reason)
-    return _answer(failure)
+        what = "client limits: their storage failed"
+    return _answer(events.failed(failure, what, error))
 
 
 def _answer(error: RequestError) -> Response:
-    if error.code < 500:  # the others are logged where the reason is known
-        _log.info("request refused: %s %s [error %s]", error.code, error.error_code, error.id)
+    events.request_refused(error)
     response = json_answer(error.code, body_of(error))
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)

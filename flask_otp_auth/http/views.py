@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
-from .. import flow, signals, tokens
-from ..exceptions import AuthenticationFailed
-from ..redaction import describe
+from .. import events, flow, tokens
 from ..state import AppState, state_of
 from ..types import AuthResult
 from . import login_page, schemas, token_views
@@ -31,8 +28,6 @@ from .errors import (
 )
 from .language import preferred_language
 from .token_views import set_cookies
-
-_log = logging.getLogger("flask_otp_auth")
 
 _PACKAGE = __name__.partition(".")[0]
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
@@ -103,15 +98,7 @@ def verify() -> Response:
         data = schemas.dump_verify(result, with_tokens=own_tokens or not tokens.only_cookies())
         response = json_answer(_STATUS[result.status], {"data": data})
     except (TypeError, ValueError, RecursionError) as error:
-        failure = AuthenticationFailed()
-        _log.error("the user has no JSON form [error %s]: %s", failure.id, describe(error))
-        signals.notify(
-            signals.sign_in_failed,
-            session_id=body["session_id"],
-            reason="the user has no JSON form",
-            error=error,
-        )
-        raise failure from None
+        raise events.user_without_json(body["session_id"], error) from None
     if not own_tokens:
         set_cookies(response, AuthResult(result.user, result.token, result.refresh_token))
     if device_token is not None and tokens.uses_cookies():

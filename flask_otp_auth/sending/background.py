@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flask import Flask, current_app
 
+from .. import events
 from ..exceptions import ServiceUnavailable
 from ..redaction import describe
 from .pace import Pace
@@ -49,14 +50,11 @@ class BackgroundSender:
         pool = self._current()
         if pool.slots.acquire(blocking=False):
             return Slot(pool, current_app._get_current_object())  # type: ignore[attr-defined]
-        failure = ServiceUnavailable(retry_after=pool.wait(self._capacity / self._workers))
-        _log.error(
-            "%s codes are waiting to be sent: the sender cannot keep up with the requests "
-            "[error %s]",
-            self._capacity,
-            failure.id,
+        raise events.failed(
+            ServiceUnavailable(retry_after=pool.wait(self._capacity / self._workers)),
+            f"{self._capacity} codes are waiting to be sent: the sender cannot keep up with the "
+            "requests",
         )
-        raise failure
 
     def drain(self) -> None:
         """Wait until all accepted jobs are done. Later jobs start a new pool."""

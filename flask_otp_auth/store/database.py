@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
@@ -17,9 +16,8 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from .. import events
 from ..exceptions import ConfigurationError, InternalError, ServiceUnavailable
-
-_log = logging.getLogger("flask_otp_auth")
 
 Document = dict[str, Any]
 RETRY_AFTER = 5  # seconds; an election in a replica set takes about this long
@@ -57,7 +55,7 @@ def database_calls(seconds: float) -> Iterator[None]:
         else:
             failure = InternalError()
             hint = "MongoDB refused the operation"
-        _log.error("database: %s (%s) [error %s]", hint, what, failure.id)
+        events.failed(failure, f"database: {hint} ({what})")
     raise failure from None
 
 

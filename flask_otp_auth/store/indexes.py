@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pymongo.errors import PyMongoError
 
+from .. import events
 from ..exceptions import InternalError, OtpAuthError, ServiceUnavailable
 from .database import RETRY_AFTER, is_away
 
@@ -83,10 +84,5 @@ def _failure(error: Exception) -> OtpAuthError:
         failure = ServiceUnavailable(retry_after=RETRY_AFTER)
     # The error names indexes and options; codes and identifiers do not occur in it.
     code = getattr(error, "code", None)
-    _log.error(
-        "indexes cannot be created (%s %s) [error %s]; see 'flask otp check'",
-        type(error).__name__,
-        "" if code is None else code,
-        failure.id,
-    )
-    return failure
+    what = f"{type(error).__name__} {'' if code is None else code}".rstrip()
+    return events.failed(failure, f"indexes cannot be created ({what}); see 'flask otp check'")

@@ -13,6 +13,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
+from .. import events
 from ..exceptions import ConfigurationError, InternalError
 from ..types import Session
 from .database import Document, acknowledged, durable
@@ -102,9 +103,7 @@ class SessionStore:
             return None
         outcome, session = Outcome(document["verdict"]), _session(document)
         if outcome.is_judged and not isinstance(document.get("identifier"), str):
-            broken = InternalError()
-            _log.error("a stored session lacks its identifier [error %s]", broken.id)
-            raise broken
+            raise events.failed(InternalError(), "a stored session lacks its identifier")
         return Verdict(
             outcome,
             session,
