@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request, url_for
+from flask_jwt_extended.config import config
 from markupsafe import Markup, escape
 
 from .. import tokens
@@ -12,16 +13,18 @@ from ..exceptions import ConfigurationError
 from ..login.texts import TEXTS
 from ..sending.texts import DEFAULT_LANGUAGE
 from ..settings import Settings
-from ..site_paths import is_site_path
 from ..state import AppState, state_of
 from .json_text import write_json
 from .language import preferred_language
+from .navigation import lead_to_login, next_path
 
+_HINT_MAX = 254  # characters, as those of an identifier
 _HEADERS = {
     # Allows only files of this site, no inline scripts or styles, and no framing.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
 }
@@ -41,6 +44,7 @@ def add_route(app: Flask, blueprint: Blueprint, state: AppState) -> None:
             "set it to ['cookies'], or to ['headers', 'cookies']",
         )
     blueprint.add_url_rule("/login", view_func=login, methods=["GET"])
+    lead_to_login(app)
 
 
 def login() -> Response:
@@ -54,6 +58,7 @@ def login() -> Response:
         texts=texts,
         methods=state.settings.methods,
         code_length=state.settings.code_length,
+        hint=request.args.get("login_hint", "")[:_HINT_MAX],
         page=_for_script(state.settings, language, texts),
     )
     response = current_app.response_class(body, mimetype="text/html")
@@ -64,10 +69,14 @@ def login() -> Response:
 
 def _for_script(settings: Settings, language: str, texts: dict[str, str]) -> Markup:
     """Return what the script needs to know, as JSON that is escaped for an HTML attribute."""
+    fresh = request.args.get("fresh") == "1"
     page: dict[str, Any] = {
         # Relative to the page, so it includes any prefix that a proxy has added.
         "baseUrl": url_for("otp_auth.login").removesuffix("/login"),
-        "next": _next_path(settings),
+        "next": next_path(request.args.get("next"))
+        or request.script_root + settings.login_redirect,
+        "fresh": fresh,
+        "refresh": settings.refresh_token and not fresh and _has_refresh_cookie(),
         "language": language,
         "codeLength": settings.code_length,
         "resends": settings.max_resends,
@@ -77,13 +86,10 @@ def _for_script(settings: Settings, language: str, texts: dict[str, str]) -> Mar
     return escape(write_json(page))
 
 
-def _next_path(settings: Settings) -> str:
-    """Return where to go after signing in: ``next`` of the query if it is a path on this site."""
-    wanted = request.args.get("next")
-    page = url_for("otp_auth.login")
-    if wanted is None or not is_site_path(wanted) or wanted.partition("?")[0] == page:
-        return settings.login_redirect
-    return wanted
+def _has_refresh_cookie() -> bool:
+    """Whether the browser has a refresh token, whose own cookie may have a narrower path."""
+    names = (config.refresh_cookie_name, config.refresh_csrf_cookie_name)
+    return any(name in request.cookies for name in names)
 
 
 def _wait_between_sends(settings: Settings) -> int:
