@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SECRET_KEY
 from flask import Flask
 from flask.testing import FlaskClient
 from pymongo import MongoClient
+from support.world import SECRET_KEY
 from werkzeug.security import check_password_hash, generate_password_hash
 
 import login_sessions

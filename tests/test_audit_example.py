@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from blinker import NamedSignal
-from conftest import MakeWorld, World
 from pymongo.collection import Collection
+from support.world import MakeWorld, World
 
 from audit import EVENTS, add_audit
 from flask_otp_auth import signals

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeWorld, World
 from flask import Flask
 from flask_jwt_extended import jwt_required
-from servers import PATIENCE, ROOT, Site, threaded
+from support.servers import PATIENCE, ROOT, Site, threaded
+from support.world import MakeWorld, World
 
 import flask_otp_auth
 

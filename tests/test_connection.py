@@ -11,10 +11,10 @@ import warnings
 from pathlib import Path
 
 import pytest
-from conftest import SECRET_KEY, MakeWorld
 from flask import Flask
 from pymongo.errors import InvalidOperation
-from servers import PATIENCE, python_path
+from support.servers import PATIENCE, python_path
+from support.world import SECRET_KEY, MakeWorld
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.exceptions import InvalidRequest

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from demos import DEMO, Demo, copy_demo, demo, demo_environment, mongods_on
 from pymongo import MongoClient
-from servers import PATIENCE, ROOT, Site, process, wait_until
+from support.demos import DEMO, Demo, copy_demo, demo, demo_environment, mongods_on
+from support.servers import PATIENCE, ROOT, Site, process, wait_until
 
 from flask_otp_auth.testing.mongod import free_port
 

@@ -9,11 +9,11 @@ from datetime import UTC, timedelta
 
 import pytest
 from bson import ObjectId
-from conftest import NOW, SECRET_KEY, UNGUARDED
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 from flask_pymongo import PyMongo
 from pymongo import MongoClient
+from support.world import NOW, SECRET_KEY, UNGUARDED
 
 from flask_otp_auth import (
     ConfigurationError,

@@ -6,8 +6,8 @@ import re
 from itertools import pairwise
 
 import pytest
-from conftest import MakeWorld, World
-from servers import ROOT
+from support.servers import ROOT
+from support.world import MakeWorld, World
 
 OLD = "an old key of over 32 bytes, for tests only"
 NEW = "a new key of over 32 bytes, for tests only"

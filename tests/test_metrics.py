@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from conftest import MakeWorld, World
 from prometheus_client import CollectorRegistry, generate_latest
-from servers import ROOT, gunicorn, post_bytes, send_together
+from support.servers import ROOT, gunicorn, post_bytes, send_together
+from support.world import MakeWorld, World
 
 from flask_otp_auth import metrics
 
@@ -192,7 +192,7 @@ def test_one_answer_has_the_counts_of_all_workers(mongo_uri: str, tmp_path: Path
     (app / "app.py").write_text(APP)
     log = tmp_path / "gunicorn.log"
     with gunicorn(
-        mongo_uri, log, folder=app, workers=2, PROMETHEUS_MULTIPROC_DIR=str(folder)
+        mongo_uri, log, app="app", folder=app, workers=2, PROMETHEUS_MULTIPROC_DIR=str(folder)
     ) as site:
         bodies = [{"identifier": f"+4670123{n:04d}", "method": "sms"} for n in range(40)]
         answers = send_together(site, [post_bytes("/otp/initiate", body) for body in bodies])

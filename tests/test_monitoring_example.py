@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from servers import ROOT
+from support.servers import ROOT
 
 from flask_otp_auth.metrics import _metrics
 

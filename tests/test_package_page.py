@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 
-from servers import ROOT
+from support.servers import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PAGE = (ROOT / PROJECT["project"]["readme"]).read_text()

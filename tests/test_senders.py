@@ -13,8 +13,13 @@ from typing import Any
 
 import boto3
 import pytest
-from conftest import World
-from delivery_servers import (
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.server import ThreadedMotoServer
+from moto.ses.models import ses_backends
+from moto.sns.models import sns_backends
+from redis import Redis as RedisClient
+from rq import Queue
+from support.delivery_servers import (
     PASSWORD,
     USER,
     Mailbox,
@@ -23,14 +28,9 @@ from delivery_servers import (
     http_gateway,
     smtp_server,
 )
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.server import ThreadedMotoServer
-from moto.ses.models import ses_backends
-from moto.sns.models import sns_backends
-from redis import Redis as RedisClient
-from redis_server import Redis, needs_redis
-from rq import Queue
-from servers import HOST, PATIENCE, ROOT, python_path
+from support.redis_server import Redis, needs_redis
+from support.servers import HOST, PATIENCE, ROOT, python_path
+from support.world import World
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 

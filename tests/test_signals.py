@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import time_machine
 from blinker import NamedSignal
-from conftest import MakeWorld, World
 from flask import Flask
+from support.world import MakeWorld, World
 
 from flask_otp_auth import events, signals
 

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 from bson import ObjectId
-from conftest import NOW, SECRET_KEY
 from flask import Flask
 from flask_jwt_extended import JWTManager, decode_token, jwt_required
+from support.world import NOW, SECRET_KEY
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.exceptions import AuthenticationFailed

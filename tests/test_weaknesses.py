@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 import pytest
-from conftest import SECRET_KEY
 from flask import Flask
+from support.world import SECRET_KEY
 
 from flask_otp_auth import FlaskOtpAuth, SecurityWarning
 

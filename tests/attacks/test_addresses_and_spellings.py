@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import FAILED, MakeWorld, World
+from support.world import FAILED, MakeWorld, World
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 PER_CLIENT = 10

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import SECRET_KEY, MakeWorld, World
+from support.world import SECRET_KEY, MakeWorld, World
 
 from flask_otp_auth import FlaskOtpAuth, signals
 from flask_otp_auth.exceptions import InvalidIdentifier

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import SECRET_KEY, World
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from hosts import MONGODB, ask, host, limiter_in, limiter_of
 from limits.storage import MemoryStorage
-from servers import freeze, thaw
+from support.hosts import MONGODB, ask, host, limiter_in, limiter_of
+from support.servers import freeze, thaw
+from support.world import SECRET_KEY, World
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth, SecurityWarning
 from flask_otp_auth.testing.mongod import LocalMongod, free_port

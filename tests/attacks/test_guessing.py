@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from bson import Binary, Decimal128, Int64
-from conftest import FAILED, NOW, MakeWorld, World
+from support.world import FAILED, NOW, MakeWorld, World
 
 NUMBER = "+46701234567"
 OTHER = "+46707654321"

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import MakeWorld, World
 from flask import request
+from support.world import MakeWorld, World
 
 from flask_otp_auth import ConfigurationError, signals
 from flask_otp_auth.exceptions import OtpAuthError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import time_machine
-from conftest import MakeWorld, World
-from listeners import Heard, one_by_one
+from support.listeners import Heard, one_by_one
+from support.world import MakeWorld, World
 
 
 @pytest.fixture

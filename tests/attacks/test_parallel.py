@@ -11,9 +11,9 @@ from itertools import count
 
 import pytest
 import time_machine
-from conftest import FAILED, MakeWorld, World
-from fleet import Fleet, fleet
-from servers import Answer
+from support.processes import Processes
+from support.servers import Answer
+from support.world import FAILED, MakeWorld, World
 
 pytestmark = [
     pytest.mark.races,
@@ -27,14 +27,16 @@ _networks = count(1)
 
 
 @pytest.fixture(scope="module")
-def served(mongo_uri_of_module: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    log = tmp_path_factory.mktemp("fleet") / "gunicorn.log"
-    with fleet(mongo_uri_of_module, log) as running:
+def served(
+    mongo_uri_of_module: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Processes]:
+    log = tmp_path_factory.mktemp("attacks") / "gunicorn.log"
+    with Processes.serve(mongo_uri_of_module, log) as running:
         yield running
 
 
 @pytest.fixture
-def world(served: Fleet, make_world: MakeWorld) -> World:
+def world(served: Processes, make_world: MakeWorld) -> World:
     """An application inside the test, over the database of the processes."""
     return make_world(guarded=True, config={"MONGO_URI": served.uri})
 
@@ -71,7 +73,7 @@ def wrong_codes(code: str, amount: int) -> list[str]:
     return [f"{(int(code) + offset) % 1_000_000:06d}" for offset in range(1, amount + 1)]
 
 
-def guess_together(served: Fleet, guesses: list[tuple[str, str]]) -> list[Answer]:
+def guess_together(served: Processes, guesses: list[tuple[str, str]]) -> list[Answer]:
     guesses = random.sample(guesses, len(guesses))
     return served.post_together(
         [
@@ -81,7 +83,7 @@ def guess_together(served: Fleet, guesses: list[tuple[str, str]]) -> list[Answer
     )
 
 
-def failures_of(served: Fleet) -> Counter[int]:
+def failures_of(served: Processes) -> Counter[int]:
     found = served.database["otp_sessions.accounts"].find(FAILED)
     return Counter(document["failures"] for document in found)
 
@@ -95,7 +97,7 @@ def initiates(identifiers: list[str], clients: list[str]) -> list[tuple[str, dic
 
 @pytest.mark.parametrize("guesses", [2, 24])
 def test_an_account_is_not_worn_down_by_guessing_many_sessions_in_parallel(
-    guesses: int, served: Fleet, world: World, number: str
+    guesses: int, served: Processes, world: World, number: str
 ) -> None:
     sessions = open_sessions(world, number)
     before = failures_of(served)
@@ -117,7 +119,7 @@ def test_an_account_is_not_worn_down_by_guessing_many_sessions_in_parallel(
 
 
 def test_no_failure_is_lost_when_the_first_ones_of_many_accounts_come_at_once(
-    served: Fleet, world: World
+    served: Processes, world: World
 ) -> None:
     numbers = [f"+467099{digits:05d}" for digits in range(8)]
     guesses = [
@@ -134,7 +136,7 @@ def test_no_failure_is_lost_when_the_first_ones_of_many_accounts_come_at_once(
 
 
 def test_the_owner_signs_in_with_the_right_code_while_others_lock_the_account(
-    served: Fleet, world: World, number: str
+    served: Processes, world: World, number: str
 ) -> None:
     (owners, code), *others = open_sessions(world, number)
     flood = [(id_, wrong) for id_, code in others for wrong in wrong_codes(code, 10)]
@@ -146,7 +148,7 @@ def test_the_owner_signs_in_with_the_right_code_while_others_lock_the_account(
 
 
 def test_a_phone_gets_one_message_however_many_addresses_ask_at_once(
-    served: Fleet, number: str
+    served: Processes, number: str
 ) -> None:
     answers = served.post_together(initiates([number] * 100, addresses(100)))
 
@@ -155,7 +157,7 @@ def test_a_phone_gets_one_message_however_many_addresses_ask_at_once(
 
 
 def test_one_address_cannot_run_up_a_bill_by_asking_for_many_numbers_at_once(
-    served: Fleet,
+    served: Processes,
 ) -> None:
     numbers = [f"+467088{digits:05d}" for digits in range(60)]
     [warmed_up] = addresses(1)
@@ -168,7 +170,7 @@ def test_one_address_cannot_run_up_a_bill_by_asking_for_many_numbers_at_once(
     assert sent == 9
 
 
-def test_nobody_is_turned_away_when_a_household_signs_in_at_once(served: Fleet) -> None:
+def test_nobody_is_turned_away_when_a_household_signs_in_at_once(served: Processes) -> None:
     refused: list[Answer] = []
     for household in range(8):
         numbers = [f"+46707{household:02d}{person:04d}" for person in range(10)]
@@ -179,7 +181,7 @@ def test_nobody_is_turned_away_when_a_household_signs_in_at_once(served: Fleet) 
 
 
 def test_a_phone_gets_one_message_however_many_ask_to_resend_at_once(
-    served: Fleet, world: World, number: str
+    served: Processes, world: World, number: str
 ) -> None:
     [(session_id, _)] = open_sessions(world, number, 1)
 
@@ -192,7 +194,7 @@ def test_a_phone_gets_one_message_however_many_ask_to_resend_at_once(
 
 
 def test_a_locked_account_gets_no_message_however_many_ask_at_once(
-    served: Fleet, world: World, number: str
+    served: Processes, world: World, number: str
 ) -> None:
     sessions = open_sessions(world, number, 2)
     guess_together(

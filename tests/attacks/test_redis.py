@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
-from redis_server import Redis, needs_redis
-from servers import PATIENCE, freeze, thaw
+from support.redis_server import Redis, needs_redis
+from support.servers import PATIENCE, freeze, thaw
+from support.world import NOW, MakeWorld, World
 
 from flask_otp_auth.exceptions import TooManyRequests
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import FAILED, SECRET_KEY, MakeWorld, World
 from flask import Flask
 from flask_pymongo import PyMongo
-from servers import HOST, JSON, PATIENCE, Site, threaded
+from support.servers import HOST, JSON, PATIENCE, Site, threaded
+from support.world import FAILED, SECRET_KEY, MakeWorld, World
 
 from flask_otp_auth import FlaskOtpAuth
 

@@ -18,7 +18,7 @@ from itertools import count
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
+from support.world import NOW, MakeWorld, World
 
 DAY = 86_400.0
 CODES = 10**6

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
+from support.world import NOW, MakeWorld, World
 
 DAY = 86_400.0
 YEAR = 365 * 86_400

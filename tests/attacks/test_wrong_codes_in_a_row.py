@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import MakeWorld, World
+from support.world import MakeWorld, World
 
 NUMBER = "+46701234567"
 REVIEWER = {NUMBER: {"code": "246810", "until": "2050-02-01"}}

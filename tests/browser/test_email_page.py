@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MakeWorld
-from pages import CHROMIUM, chromium
+from support.pages import CHROMIUM, chromium
+from support.world import MakeWorld
 
 from flask_otp_auth.delivery.messages import render
 from flask_otp_auth.sending.texts import LANGUAGES

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from pages import CHROMIUM, PATIENCE_MS, Running, Window, chromium, demo_on_gunicorn
 from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as PageTimeout
+from support.pages import CHROMIUM, PATIENCE_MS, Running, Window, chromium, demo_on_gunicorn
 
 from flask_otp_auth.testing.mongod import LocalMongod
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, send_file
-from pages import CHROMIUM, Running, Window, chromium, demo_on_gunicorn
 from playwright.sync_api import Browser, Page
-from servers import HOST, ROOT, Site, threaded
+from support.pages import CHROMIUM, Running, Window, chromium, demo_on_gunicorn
+from support.servers import HOST, ROOT, Site, threaded
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from click.testing import Result
-from conftest import World
+from support.world import World
 
 
 def run(world: World, *arguments: str) -> Result:

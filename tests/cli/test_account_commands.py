@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import time_machine
 from command_line import data, run
-from conftest import MakeWorld, World
 from flask import Flask
+from support.world import MakeWorld, World
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.testing.mongod import free_port

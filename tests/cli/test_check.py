@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import time_machine
 from click.testing import Result
-from conftest import MakeWorld, World
 from flask import Flask
 from flask_limiter import Limiter
-from servers import PATIENCE
+from support.servers import PATIENCE
+from support.world import MakeWorld, World
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_otp_auth import FlaskOtpAuth

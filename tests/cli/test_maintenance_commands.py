@@ -14,9 +14,9 @@ import flask
 import pytest
 import time_machine
 from command_line import data, run
-from conftest import NOW, MakeWorld, World
-from demos import copy_demo, demo_environment
-from listeners import Heard
+from support.demos import copy_demo, demo_environment
+from support.listeners import Heard
+from support.world import NOW, MakeWorld, World
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.cli.maintenance import progress_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
+from support.world import NOW, MakeWorld, World
 
 from flask_otp_auth.cli.attack import Rules, best_attack
 

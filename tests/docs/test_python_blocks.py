@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SECRET_KEY
 from documentation import PAGES, all_blocks, blocks
 from flask import Flask, redirect, request, url_for
 from flask_jwt_extended import jwt_required
 from flask_pymongo import PyMongo
-from servers import python_path
+from support.servers import python_path
+from support.world import SECRET_KEY
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.settings import read_settings

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
-from demos import Demo, demo
 from documentation import PAGES, ROOT, Block, all_blocks, blocks
-from servers import Site
+from support.demos import Demo, demo
+from support.servers import Site
+from support.world import MakeWorld, World
 
 from flask_otp_auth.http import schemas
 from flask_otp_auth.openapi import SHIPPED

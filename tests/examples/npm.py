@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SECRET_KEY
-from servers import ROOT, Site, threaded
+from support.servers import ROOT, Site, threaded
+from support.world import SECRET_KEY
 
 NODE = (20, 19)
 TIMEOUT = 180.0  # seconds, on a busy machine whose caches are empty; otherwise it takes 30

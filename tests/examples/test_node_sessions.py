@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from conftest import SECRET_KEY
 from flask import Flask
 from pymongo.collection import Collection
-from servers import PATIENCE, threaded
+from support.servers import PATIENCE, threaded
+from support.world import SECRET_KEY
 
 from recipes import node_sessions
 

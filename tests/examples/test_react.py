@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import time_machine
 from axe_playwright_python.sync_playwright import Axe
-from conftest import with_database
 from npm import copy_example, install, needs_node, npm, token_api
-from pages import CHROMIUM, PATIENCE_MS, Window, chromium
 from playwright.sync_api import Browser, Page, expect
 from pymongo import MongoClient
-from servers import HOST, PATIENCE, Site
+from support.pages import CHROMIUM, PATIENCE_MS, Window, chromium
+from support.servers import HOST, PATIENCE, Site
+
+from flask_otp_auth.testing.pytest_plugin import with_database
 
 pytestmark = [
     pytest.mark.slow,

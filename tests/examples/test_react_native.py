@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jwt
 import pytest
-from conftest import SECRET_KEY
 from npm import copy_example, install, needs_node, npm, token_api
+from support.world import SECRET_KEY
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, needs_node]
 

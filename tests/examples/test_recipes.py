@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import SECRET_KEY
 from flask import Flask
-from servers import ROOT
+from support.servers import ROOT
+from support.world import SECRET_KEY
 
 from recipes import alarm, captcha, ipv6_step, node_sessions, total_cap
 

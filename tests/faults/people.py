@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo.database import Database
-from servers import HOST, JSON
+from support.servers import HOST, JSON
 from traffic import Journal
 
 RUBBISH: list[tuple[str, str, bytes, Mapping[str, str]]] = [

@@ -13,7 +13,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, PyMongoError
-from servers import freeze, thaw
+from support.servers import freeze, thaw
 
 from flask_otp_auth.testing.mongod import HOST, LocalMongod
 

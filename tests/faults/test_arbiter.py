@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
 from pymongo import MongoClient
 from replica_set import ReplicaSet, wait_for
-from servers import threaded
+from support.servers import threaded
+from support.world import MakeWorld, World
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from promises import SLACK
-from redis_server import Redis, needs_redis
 from replica_set import wait_for
-from servers import Answer, Site, freeze, gunicorn, thaw
+from support.redis_server import Redis, needs_redis
+from support.servers import Answer, Site, freeze, gunicorn, thaw
 from traffic import Journal, Traffic
 
 pytestmark = [
@@ -39,12 +39,11 @@ def site(redis: Redis, journal: Journal, mongo_uri: str, tmp_path: Path) -> Iter
     served = gunicorn(
         mongo_uri,
         tmp_path / "gunicorn.log",
-        folder=Path(__file__).parent,
         workers=2,
         options=["--threads=16"],
         FLASK_OTP_AUTH_DB_TIMEOUT=str(DB_TIMEOUT),
         FLASK_RATELIMIT_STORAGE_URI=redis.uri,
-        JOURNAL=str(journal.folder),
+        **journal.env,
     )
     with served as site:
         yield site

@@ -15,7 +15,7 @@ from promises import broken_promises
 from pymongo import MongoClient
 from pymongo.database import Database
 from replica_set import ELECTION_TIMEOUT, ReplicaSet
-from servers import Site, gunicorn
+from support.servers import Site, gunicorn
 from traffic import Journal, Traffic
 
 pytestmark = [
@@ -64,11 +64,10 @@ def stage(mongo: ReplicaSet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     served = gunicorn(
         mongo.uri("otp"),
         folder / "gunicorn.log",
-        folder=Path(__file__).parent,
         workers=2,
         options=OPTIONS,
         FLASK_OTP_AUTH_DB_TIMEOUT=str(DB_TIMEOUT),
-        JOURNAL=str(journal.folder),
+        **journal.env,
     )
     with served as site, MongoClient(mongo.uri("otp")) as client:
         yield Stage(site, mongo, journal, client.get_default_database())
@@ -149,11 +148,10 @@ def test_processes_forked_from_a_loaded_app_serve_as_well(
     served = gunicorn(
         uri,
         log,
-        folder=Path(__file__).parent,
         workers=2,
         options=[*OPTIONS, "--preload"],
         FLASK_OTP_AUTH_DB_TIMEOUT=str(DB_TIMEOUT),
-        JOURNAL=str(journal.folder),
+        **journal.env,
         PYTHONWARNINGS="always",
     )
     with served as site, MongoClient(uri) as client:

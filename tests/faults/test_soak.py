@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import with_database
 from people import Login, Person
 from pymongo import MongoClient
 from pymongo.database import Database
-from servers import Site, gunicorn
+from support.servers import Site, gunicorn
 from traffic import Journal
+
+from flask_otp_auth.testing.pytest_plugin import with_database
 
 pytestmark = [
     pytest.mark.soak,
@@ -78,11 +79,10 @@ def soaked(mongo_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     served = gunicorn(
         uri,
         folder / "gunicorn.log",
-        folder=Path(__file__).parent,
         workers=WORKERS,
         options=[f"--threads={THREADS}"],
         FLASK_OTP_AUTH_SEND_IN_BACKGROUND="true",
-        JOURNAL=str(journal.folder),
+        **journal.env,
     )
     with MongoClient(uri) as client:
         before = connections_of(client)

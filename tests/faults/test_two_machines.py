@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from redis_server import SERVER, Redis
 from replica_set import ReplicaSet
-from servers import HOST
+from support.redis_server import SERVER, Redis
+from support.servers import HOST
 from two_machines import DEPLOY, NGINX, OPENSSL, Deployment, deployment
 
 pytestmark = [

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from replica_set import wait_for
-from servers import Site
+from support.servers import Site
 
 PEOPLE = 4
 AT_ONCE = 4
@@ -30,6 +30,14 @@ class Journal:
         self.folder = folder
         for kind in KINDS:
             (folder / kind).mkdir(parents=True, exist_ok=True)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What the application finds in its environment."""
+        return {
+            "JOURNAL": str(self.folder),
+            "FLASK_OTP_AUTH_IDENTIFIER_LIMITS": "20 per day",
+        }
 
     def lines(self, kind: str, name: str) -> list[str]:
         """Return what was noted under a name."""

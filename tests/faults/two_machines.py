@@ -22,7 +22,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 from replica_set import wait_for
-from servers import HOST, JSON, PATIENCE, ROOT, Answer, process, python_path
+from support.servers import HOST, JSON, PATIENCE, ROOT, Answer, process, python_path
 
 from flask_otp_auth.testing.mongod import free_port
 

@@ -7,9 +7,9 @@ import json
 import logging
 
 import pytest
-from conftest import MakeWorld, World
 from flask import request
-from servers import JSON, threaded
+from support.servers import JSON, threaded
+from support.world import MakeWorld, World
 
 LOGIN = {"identifier": "+46701234567", "method": "sms"}
 BODY_MAX = 16 * 1024

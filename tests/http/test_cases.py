@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import World, build_world
-from servers import Site, threaded
+from support.servers import Site, threaded
+from support.world import World, build_world
 
 CASES = json.loads((Path(__file__).parent / "cases.json").read_text())
 FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")  # noqa: RUF001

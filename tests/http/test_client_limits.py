@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import time_machine
 from click.testing import CliRunner
-from conftest import NOW, SECRET_KEY, MakeWorld, World
 from flask import Flask, Response, make_response, request
 from flask.cli import FlaskGroup
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
-from hosts import ask as ask_number
-from hosts import host, limiter_in, limiter_of
-from listeners import Heard
 from pymongo import MongoClient
+from support.hosts import ask as ask_number
+from support.hosts import host, limiter_in, limiter_of
+from support.listeners import Heard
+from support.world import NOW, SECRET_KEY, MakeWorld, World
 from werkzeug.exceptions import HTTPException
 
 from flask_otp_auth import FlaskOtpAuth, signals

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
-from conftest import SECRET_KEY, MakeWorld
 from flask import Flask
 from flask_pymongo import PyMongo
 from flask_wtf import CSRFProtect
-from servers import JSON, Answer, threaded
+from support.servers import JSON, Answer, threaded
+from support.world import SECRET_KEY, MakeWorld
 
 from flask_otp_auth import FlaskOtpAuth
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import time_machine
 from bson import ObjectId
-from conftest import NOW, MakeWorld, World
 from flask import abort
 from flask_jwt_extended import decode_token, jwt_required
-from listeners import Heard
-from servers import JSON, Answer, Site, gunicorn, threaded
+from support.listeners import Heard
+from support.servers import JSON, NO_LIMITS, Answer, Site, gunicorn, threaded
+from support.world import NOW, MakeWorld, World
 
 PHONE = {"identifier": "+46701234567", "method": "sms"}
 UNKNOWN_SESSION = "0123456789abcdef" * 2
@@ -590,7 +590,7 @@ class TestBodySize:
             with threaded(world.app) as site:
                 yield site
             return
-        with gunicorn(mongo_uri, tmp_path / "gunicorn.log", workers=1) as site:
+        with gunicorn(mongo_uri, tmp_path / "gunicorn.log", workers=1, **NO_LIMITS) as site:
             yield site
 
     @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])

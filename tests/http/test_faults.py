@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
 from flask_jwt_extended import jwt_required
 from pymongo import MongoClient
-from servers import PATIENCE, Answer, freeze, thaw, threaded
+from support.servers import PATIENCE, Answer, freeze, thaw, threaded
+from support.world import MakeWorld, World
 
 from flask_otp_auth.testing.mongod import LocalMongod
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymongo.monitoring import (
@@ -16,6 +15,7 @@ from pymongo.monitoring import (
     CommandStartedEvent,
     CommandSucceededEvent,
 )
+from support.world import MakeWorld, World
 from werkzeug.test import TestResponse
 
 ENDPOINTS = ["/otp/initiate", "/otp/resend", "/otp/verify"]

@@ -16,7 +16,7 @@ import pytest
 from bson import Decimal128, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
-from json_values import json_values
+from support.json_values import json_values
 
 from flask_otp_auth.exceptions import InvalidRequest
 from flask_otp_auth.http.json_text import iso8601, read_json, write_json

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import FAILED, MakeWorld, World
-from listeners import Meanwhile
+from support.listeners import Meanwhile
+from support.world import FAILED, MakeWorld, World
 
 from flask_otp_auth.exceptions import (
     IdentifierLocked,

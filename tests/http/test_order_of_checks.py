@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from conftest import MakeWorld, World
 from flask import abort
+from support.world import MakeWorld, World
 
 SMS = {"identifier": "+46701234567", "method": "sms"}
 LARGE = "{" * 20_000

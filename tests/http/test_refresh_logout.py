@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
 from flask import Flask
 from flask_jwt_extended import (
     JWTManager,
@@ -20,8 +19,9 @@ from flask_jwt_extended import (
     decode_token,
     jwt_required,
 )
-from listeners import Heard
-from servers import Answer, Site, threaded
+from support.listeners import Heard
+from support.servers import Answer, Site, threaded
+from support.world import NOW, MakeWorld, World
 
 DAY = 86400
 COOKIES = {"access_token_cookie", "csrf_access_token", "refresh_token_cookie", "csrf_refresh_token"}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
-from listeners import Meanwhile
+from support.listeners import Meanwhile
+from support.world import NOW, MakeWorld, World
 
 from flask_otp_auth.exceptions import (
     InvalidRequest,

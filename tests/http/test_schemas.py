@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
-from json_values import json_values
 from marshmallow import ValidationError
+from support.json_values import json_values
 
 from flask_otp_auth import InitiateResult, VerifyResult
 from flask_otp_auth.exceptions import InvalidRequest

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SECRET_KEY, MakeWorld, World
 from flask import Flask
+from support.world import SECRET_KEY, MakeWorld, World
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth
 from flask_otp_auth.login.texts import TEXTS

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conftest import MakeWorld, World
-from servers import Site, threaded
+from support.servers import Site, threaded
+from support.world import MakeWorld, World
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeWorld
 from live import Live, closed, serve
+from support.world import MakeWorld
 
 # All that is a refusal of a request as such: a body of the wrong form that is also too long is
 # refused for its length, and one that is missing for its lack of a type.

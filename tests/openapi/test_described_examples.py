@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import time_machine
-from conftest import MakeWorld, World
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from jsonschema import Draft202012Validator
 from live import closed
+from support.world import MakeWorld, World
 
 from flask_otp_auth.openapi import SHIPPED
 

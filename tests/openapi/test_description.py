@@ -9,9 +9,9 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
 from flask import Flask
 from openapi_spec_validator import validate
+from support.world import MakeWorld, World
 
 from flask_otp_auth.openapi import SHIPPED, as_text, describe
 from flask_otp_auth.openapi.generate import generate

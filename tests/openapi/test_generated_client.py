@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeWorld
 from live import Live, serve
+from support.world import MakeWorld
 
 
 @pytest.fixture

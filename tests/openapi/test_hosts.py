@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import SECRET_KEY
 from flask import Flask
 from openapi_spec_validator import validate
+from support.world import SECRET_KEY
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.openapi import describe

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
-from pymongo.database import Database
-from redis_server import Redis, needs_redis
-from servers import Answer, Site, gunicorn, post_bytes, send_together
+from support.processes import Processes
+from support.redis_server import Redis, needs_redis
+from support.servers import NO_LIMITS, Answer
+from support.world import SECRET_KEY
 
 from flask_otp_auth.codes import derive_key
 from flask_otp_auth.store.account import AccountRules
@@ -27,27 +24,23 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs a POSIX system"),
 ]
 
-SECRET_KEY = b"the same in all of the processes"
 DISABLE_AFTER, TRIES = 100, 3
 _numbers = count(1)
 _hosts = count(1)
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Four processes, what they store, and requests to them all at once."""
-
-    site: Site
-    database: Database[dict[str, Any]]
+class Attacked(Processes):
+    """Four processes, what they store of an account, and requests to them all at once."""
 
     def post(self, *posts: tuple[str, Any]) -> list[Answer]:
         """Send all at once, each from an address of its own."""
-        requests = []
-        for path, body in posts:
-            n = next(_hosts)
-            client = {"X-Forwarded-For": f"2001:db8:{n >> 16:x}:{n & 0xFFFF:x}::1"}
-            requests.append(post_bytes(path, body, client))
-        return send_together(self.site, requests)
+        hosts = [next(_hosts) for _ in posts]
+        return self.post_together(
+            [
+                (path, body, f"2001:db8:{n >> 16:x}:{n & 0xFFFF:x}::1")
+                for n, (path, body) in zip(hosts, posts, strict=True)
+            ]
+        )
 
     def seed(self, number: str, failures: int) -> None:
         """Have an account begin with so many failures."""
@@ -61,7 +54,7 @@ class Processes:
         return int(found["failures"])
 
     def _key_of(self, number: str) -> str:
-        key = derive_key(SECRET_KEY, "flask-otp-auth accounts")
+        key = derive_key(SECRET_KEY.encode(), "flask-otp-auth accounts")
         rules = AccountRules((), None, None, TRIES)
         store = AccountStore(self.database, "otp_sessions.accounts", key=key, rules=rules)
         return store.key_of(number.removeprefix("+"))
@@ -70,15 +63,6 @@ class Processes:
         """Return how many wrong codes an account has had."""
         sessions = self.database.otp_sessions.find({"identifier": number})
         return sum(session["attempts"] for session in sessions)
-
-
-@contextlib.contextmanager
-def serve(uri: str, folder: Path, **env: str) -> Iterator[Processes]:
-    with (
-        gunicorn(uri, folder / "gunicorn.log", options=["--preload"], **env) as site,
-        MongoClient[dict[str, Any]](uri, tz_aware=True) as client,
-    ):
-        yield Processes(site, client.get_default_database())
 
 
 def initiate(number: str) -> tuple[str, Any]:
@@ -106,14 +90,16 @@ ROUNDS = [pytest.param(8, id="8"), pytest.param(300, id="300", marks=pytest.mark
 @pytest.fixture(scope="module")
 def unlimited(
     mongo_uri_of_module: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Processes]:
-    with serve(mongo_uri_of_module, tmp_path_factory.mktemp("unlimited")) as processes:
+) -> Iterator[Attacked]:
+    with Attacked.serve(
+        mongo_uri_of_module, tmp_path_factory.mktemp("unlimited") / "gunicorn.log", **NO_LIMITS
+    ) as processes:
         yield processes
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_no_race_of_initiates_beside_the_last_guesses_takes_more_wrong_codes_than_allowed(
-    unlimited: Processes, rounds: int
+    unlimited: Attacked, rounds: int
 ) -> None:
     """Seeded at 97 failures, so that three more wrong codes are the last ones."""
     for _ in range(rounds):
@@ -128,7 +114,7 @@ def test_no_race_of_initiates_beside_the_last_guesses_takes_more_wrong_codes_tha
         assert unlimited.failures(number) == DISABLE_AFTER
 
 
-def test_five_initiates_at_once_share_the_tries_that_are_left(unlimited: Processes) -> None:
+def test_five_initiates_at_once_share_the_tries_that_are_left(unlimited: Attacked) -> None:
     number = f"+467011{next(_numbers):05d}"
     unlimited.seed(number, 97)
 
@@ -141,7 +127,7 @@ def test_five_initiates_at_once_share_the_tries_that_are_left(unlimited: Process
 
 
 def test_an_account_without_a_bound_on_its_sends_has_one_on_wrong_codes(
-    unlimited: Processes,
+    unlimited: Attacked,
 ) -> None:
     """From nothing: a hundred sessions at once, and all their tries at once."""
     number = f"+467011{next(_numbers):05d}"
@@ -153,12 +139,6 @@ def test_an_account_without_a_bound_on_its_sends_has_one_on_wrong_codes(
         unlimited.post(*guesses, *[initiate(number)] * 20)
 
     assert unlimited.judged(number) == unlimited.failures(number) == DISABLE_AFTER
-
-
-LIMITS = {
-    "OTP_AUTH_CLIENT_LIMITS": "10 per 15 minutes; 100 per day",
-    "OTP_AUTH_IDENTIFIER_LIMITS": "1 per 30 seconds; 5 per 15 minutes; 20 per day",
-}
 
 
 @pytest.fixture
@@ -179,14 +159,14 @@ def redis_uri(tmp_path: Path) -> Iterator[str]:
 def test_a_phone_gets_one_message_however_many_ask_at_once_wherever_clients_are_counted(
     store: str, mongo_uri: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    config, env = dict(LIMITS), {}
+    env = {}
     if store == "none":
-        config["OTP_AUTH_CLIENT_LIMITS"] = None
+        env["FLASK_OTP_AUTH_CLIENT_LIMITS"] = "null"
     elif store == "the host's memory":
         env["LIMITER"] = "yes"
     elif store == "Redis":
-        config["RATELIMIT_STORAGE_URI"] = request.getfixturevalue("redis_uri")
-    with serve(mongo_uri, tmp_path, CONFIG=json.dumps(config), **env) as processes:
+        env["FLASK_RATELIMIT_STORAGE_URI"] = request.getfixturevalue("redis_uri")
+    with Attacked.serve(mongo_uri, tmp_path / "gunicorn.log", **env) as processes:
         answers = processes.post(*[initiate("+46701234567")] * 100)
 
         assert Counter(answer.status for answer in answers) == {200: 1, 429: 99}

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from arena import PROCESSES, Arena, arena_on
-from conftest import FAILED
-from servers import Answer
+from support.processes import PROCESSES, Processes
+from support.servers import NO_LIMITS, Answer
+from support.world import FAILED
 
 pytestmark = [
     pytest.mark.races,
@@ -30,14 +30,15 @@ def processes(
     request: pytest.FixtureRequest,
     mongo_uri_of_module: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Arena]:
-    log = tmp_path_factory.mktemp("arena") / "gunicorn.log"
-    with arena_on(mongo_uri_of_module, log, worker_class=request.param) as arena:
-        yield arena
+) -> Iterator[Processes]:
+    log = tmp_path_factory.mktemp("races") / "gunicorn.log"
+    options = {**NO_LIMITS, "worker_class": request.param}
+    with Processes.serve(mongo_uri_of_module, log, **options) as served:
+        yield served
 
 
 @pytest.fixture
-def arena(processes: Arena) -> Arena:
+def served(processes: Processes) -> Processes:
     return processes.emptied()
 
 
@@ -57,51 +58,53 @@ def other_codes(code: str, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("repetition", AGAIN)
-def test_two_hundred_guesses_at_once_get_three_verdicts(arena: Arena, repetition: int) -> None:
-    session_id, code = arena.start()
+def test_two_hundred_guesses_at_once_get_three_verdicts(served: Processes, repetition: int) -> None:
+    session_id, code = served.start()
 
-    answers = arena.guess(session_id, other_codes(code, GUESSES))
+    answers = served.guess(session_id, other_codes(code, GUESSES))
 
     assert outcomes(answers) == {(401, "invalid_code"): 2, (403, "locked"): 198}
     left = [answer.json["data"]["remainingAttempts"] for answer in answers]
     assert Counter(left) == {2: 1, 1: 1, 0: 198}
     assert len({answer.headers["X-Process"] for answer in answers}) == PROCESSES
-    document = arena.stored(session_id)
+    document = served.stored(session_id)
     assert (document["attempts"], document["status"]) == (MAX_ATTEMPTS, "locked")
     assert "digests" not in document
-    [account] = arena.database["otp_sessions.accounts"].find(FAILED)
+    [account] = served.database["otp_sessions.accounts"].find(FAILED)
     assert account["failures"] == MAX_ATTEMPTS
-    assert arena.site.verify(session_id, code).status == 403
-    assert arena.database.calls.count_documents({}) == 0
+    assert served.site.verify(session_id, code).status == 403
+    assert served.database.calls.count_documents({}) == 0
 
 
 @pytest.mark.parametrize("repetition", AGAIN)
-def test_right_code_a_hundred_times_at_once_signs_in_once(arena: Arena, repetition: int) -> None:
-    session_id, code = arena.start()
+def test_right_code_a_hundred_times_at_once_signs_in_once(
+    served: Processes, repetition: int
+) -> None:
+    session_id, code = served.start()
 
-    answers = arena.guess(session_id, [code] * 100)
+    answers = served.guess(session_id, [code] * 100)
 
     assert outcomes(answers) == {(200, "success"): 1, (400, "alreadyVerified"): 99}
-    calls = Counter(call["handler"] for call in arena.database.calls.find())
+    calls = Counter(call["handler"] for call in served.database.calls.find())
     assert calls == {"get_user": 1, "verify_success": 1}
-    document = arena.stored(session_id)
+    document = served.stored(session_id)
     assert (document["attempts"], document["status"]) == (0, "verified")
 
 
 @pytest.mark.parametrize("processes", ["gthread"], indirect=True)
 @pytest.mark.parametrize("repetition", AGAIN)
 def test_wrong_code_beside_the_right_one_never_reopens_a_session(
-    arena: Arena, repetition: int
+    served: Processes, repetition: int
 ) -> None:
     overtaken = 0
     for _ in range(100):
-        session_id, code = arena.start()
+        session_id, code = served.start()
         [wrong] = other_codes(code, 1)
         pair = random.sample([code, wrong], 2)
 
-        seen = outcomes(arena.guess(session_id, pair))
+        seen = outcomes(served.guess(session_id, pair))
 
-        document = arena.stored(session_id)
+        document = served.stored(session_id)
         assert document["status"] == "verified"
         assert "digests" not in document
         wrong_came_first = document["attempts"] == 1
@@ -110,14 +113,14 @@ def test_wrong_code_beside_the_right_one_never_reopens_a_session(
             ((401, "invalid_code") if wrong_came_first else (400, "alreadyVerified")): 1,
         }
         overtaken += wrong_came_first != (pair[0] == wrong)
-        assert outcomes(arena.guess(session_id, [code, wrong])) == {(400, "alreadyVerified"): 2}
+        assert outcomes(served.guess(session_id, [code, wrong])) == {(400, "alreadyVerified"): 2}
     assert overtaken, "every guess was judged in the order of sending: this was no race"
 
 
 @pytest.mark.parametrize("processes", ["gthread"], indirect=True)
 @pytest.mark.parametrize("repetition", AGAIN)
 def test_right_code_among_many_guesses_wins_no_more_than_its_share(
-    arena: Arena, repetition: int
+    served: Processes, repetition: int
 ) -> None:
     """Many guesses at once must not buy more than max_attempts of them.
 
@@ -128,13 +131,13 @@ def test_right_code_among_many_guesses_wins_no_more_than_its_share(
     """
     wins = 0
     for _ in range(12):
-        session_id, code = arena.start()
+        session_id, code = served.start()
         codes = [*other_codes(code, GUESSES - 1), code]
         random.shuffle(codes)
 
-        seen = outcomes(arena.guess(session_id, codes))
+        seen = outcomes(served.guess(session_id, codes))
 
-        document = arena.stored(session_id)
+        document = served.stored(session_id)
         won = seen.pop((200, "success"), 0)
         wins += won
         if won:

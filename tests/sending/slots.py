@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from servers import PATIENCE
+from support.servers import PATIENCE
 
 from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.sending.background import BackgroundSender, Slot

@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import MakeWorld
-from servers import PATIENCE, python_path
+from support.servers import PATIENCE, python_path
+from support.world import MakeWorld
 
 from flask_otp_auth import ConfigurationError
 from flask_otp_auth.sending.apprise_urls import provider_for

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SECRET_KEY, MakeWorld, World
 from flask import Flask, current_app, g, has_request_context
-from servers import HOST, PATIENCE, ROOT, Site, process, python_path, wait_until
 from slots import slot_of
+from support.servers import HOST, PATIENCE, ROOT, Site, process, python_path, wait_until
+from support.world import SECRET_KEY, MakeWorld, World
 
 from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.sending.background import BackgroundSender

@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 from apprise.decorators import notify
-from conftest import MakeWorld, World
-from delivery_servers import (
+from support.delivery_servers import (
     PASSWORD,
     USER,
     Gateway,
@@ -29,7 +28,8 @@ from delivery_servers import (
     plain_smtp_server,
     smtp_server,
 )
-from servers import PATIENCE, python_path
+from support.servers import PATIENCE, python_path
+from support.world import MakeWorld, World
 
 from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.signals import code_sent, send_failed

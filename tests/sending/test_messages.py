@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from conftest import MakeWorld, World
 from flask import Blueprint
+from support.world import MakeWorld, World
 
 from flask_otp_auth.delivery.messages import render
 from flask_otp_auth.sending.message import Message

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
 from flask import Flask
-from servers import PATIENCE
 from slots import slot_of
+from support.servers import PATIENCE
+from support.world import MakeWorld, World
 
 from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.sending.background import BackgroundSender

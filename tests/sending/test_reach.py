@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World
-from delivery_servers import PASSWORD, USER, certificate, hanging_server, http_gateway, smtp_server
+from support.delivery_servers import (
+    PASSWORD,
+    USER,
+    certificate,
+    hanging_server,
+    http_gateway,
+    smtp_server,
+)
+from support.world import MakeWorld, World
 
 from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.exceptions import ConfigurationError

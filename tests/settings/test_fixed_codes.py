@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
 from flask import Flask
+from support.world import NOW, MakeWorld, World
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth
 from flask_otp_auth.settings.fixed_codes import FixedCode, announce, read

@@ -8,8 +8,8 @@ import warnings
 from types import MappingProxyType
 
 import pytest
-from conftest import SECRET_KEY
 from flask import Flask
+from support.world import SECRET_KEY
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth, OtpAuthError, SecurityWarning
 from flask_otp_auth.settings import OPTIONS, read_settings

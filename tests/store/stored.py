@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from conftest import NOW
+from support.world import NOW
 
 from flask_otp_auth.types import Session
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from bson import Int64
-from conftest import NOW, mongod_in_memory
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
+from support.mongod import mongod_in_memory
+from support.world import NOW
 
 from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.store.account import AccountRules, Event

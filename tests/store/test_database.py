@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from bson import SON
 from bson.codec_options import DatetimeConversion, TypeDecoder, TypeRegistry
-from conftest import SECRET_KEY
 from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo import ReadPreference
+from support.world import SECRET_KEY
 
 from flask_otp_auth import FlaskOtpAuth
 from flask_otp_auth.exceptions import SessionExpired

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import NOW, MakeWorld, World, mongod_in_memory
 from pymongo import MongoClient, common
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 from stored import ID, PHONE, RIGHT, new_session
+from support.mongod import mongod_in_memory
+from support.world import NOW, MakeWorld, World
 
 from flask_otp_auth.exceptions import InternalError, ServiceUnavailable
 from flask_otp_auth.store.database import database_calls

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import MakeWorld, World, mongod_in_memory
-from listeners import Heard
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
-from servers import process, wait_until
 from stored import NOW, OTHER_ID, PHONE
+from support.listeners import Heard
+from support.mongod import mongod_in_memory
+from support.servers import process, wait_until
+from support.world import MakeWorld, World
 
 from flask_otp_auth.exceptions import ConfigurationError, ServiceUnavailable
 from flask_otp_auth.store.indexes import Indexes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from conftest import NOW
 from pymongo import MongoClient
+from support.world import NOW
 
 from flask_otp_auth.store.logins import Login, LoginStore, Rotation
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeWorld
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
-from servers import HOST, PATIENCE, ROOT, process
+from support.servers import HOST, PATIENCE, ROOT, process
+from support.world import MakeWorld
 
 from flask_otp_auth.testing.mongod import LocalMongod, find_mongod
 

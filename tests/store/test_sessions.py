@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from bson import Int64, MaxKey, Timestamp
-from conftest import NOW
-from listeners import Heard, one_by_one
 from pymongo import MongoClient
 from stored import EXPIRES, ID, OTHER_ID, PHONE, RIGHT, RIGHT_OF_OLD_KEY, WRONG, new_session
+from support.listeners import Heard, one_by_one
+from support.world import NOW
 
 from flask_otp_auth.exceptions import InternalError
 from flask_otp_auth.store.database import database_calls

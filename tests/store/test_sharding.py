@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from conftest import MakeWorld
-from listeners import Heard
+from support.listeners import Heard
+from support.world import MakeWorld
 
 
 def shard_keys(command: dict[str, Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
+from support.world import NOW, MakeWorld, World
 
 NUMBER = "+46701234567"
 OPEN, HALF_USED, USED = ("a" * 32, "b" * 32, "c" * 32)

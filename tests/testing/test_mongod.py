@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
-from demos import mongods_on
 from pymongo import MongoClient
-from servers import HOST, PATIENCE, python_path
+from support.demos import mongods_on
+from support.servers import HOST, PATIENCE, python_path
 
 from flask_otp_auth.testing import mongod, mongod_binary
 from flask_otp_auth.testing.mongod import LocalMongod, MongodError, find_running, free_port

@@ -11,9 +11,9 @@ from typing import Any
 import freezegun
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
 from flask import Flask
 from flask_pymongo import PyMongo
+from support.world import NOW, MakeWorld, World
 
 from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.testing import otp_outbox

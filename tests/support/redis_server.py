@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
-from servers import HOST, PATIENCE, wait_until
 
 from flask_otp_auth.testing.mongod import free_port
+from support.servers import HOST, PATIENCE, wait_until
 
 SERVER = shutil.which("redis-server")
 needs_redis = pytest.mark.skipif(

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from flask import Flask, Response, request
-from servers import HOST, PATIENCE, Site, threaded
 
 from flask_otp_auth.testing.mongod import free_port
+from support.servers import HOST, PATIENCE, Site, threaded
 
 USER, PASSWORD = "mailer", "smtp-pass-word"
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conftest import with_database
-from demos import codes_in
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from pymongo import MongoClient
 from pymongo.database import Database
-from servers import ROOT, Site, gunicorn
+
+from flask_otp_auth.testing.pytest_plugin import with_database
+from support.demos import codes_in
+from support.servers import Site, gunicorn
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_MS = 20_000
@@ -58,10 +59,15 @@ def demo_on_gunicorn(mongo_server: str, folder: Path, **env: str) -> Iterator[Ru
         "INSTANCE": str(folder),
         "FLASK_OTP_AUTH_CLIENT_LIMITS": "null",
     }
-    here = ROOT / "tests" / "browser"
     log = folder / "log"
     run = gunicorn(
-        uri, log, folder=here, workers=2, worker_class="gthread", options=["--preload"], **env
+        uri,
+        log,
+        app="support.served_demo",
+        workers=2,
+        worker_class="gthread",
+        options=["--preload"],
+        **env,
     )
     with run as site, MongoClient(uri, serverSelectionTimeoutMS=2000) as client:
         yield Running(site, log, client.get_default_database())

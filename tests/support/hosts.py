@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from conftest import SECRET_KEY, Sent, World
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_qualified_name, get_remote_address
@@ -16,6 +15,7 @@ from limits.storage.mongodb import MongoDBStorage
 from pymongo import MongoClient
 
 from flask_otp_auth import FlaskOtpAuth
+from support.world import SECRET_KEY, Sent, World
 
 Prepare = Callable[[Flask], Limiter | None]
 ASK = {"identifier": "+46701234567", "method": "sms"}

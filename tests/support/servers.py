@@ -25,8 +25,10 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 HOST = "127.0.0.1"
+#: The environment of a served application without limits.
+NO_LIMITS = {f"FLASK_OTP_AUTH_{of}_LIMITS": "null" for of in ("CLIENT", "IDENTIFIER")}
 PATIENCE = 60.0  # seconds until a server that does not do what was asked is given up
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 JSON = {"Content-Type": "application/json"}
 
 
@@ -173,18 +175,21 @@ def gunicorn(
     database: str,
     log: Path,
     *,
-    folder: Path = ROOT / "tests" / "races",
+    app: str = "support.served_app",
+    folder: Path = ROOT / "tests",
     workers: int = 4,
     worker_class: str = "sync",
     options: Sequence[str] = (),
     **env: str,
 ) -> Iterator[Site]:
-    """Serve the ``app.py`` of *folder* from *workers* processes of gunicorn, all of them ready.
+    """Serve an application from *workers* processes of gunicorn, all of them ready.
 
     With the option ``--preload`` the app is loaded once for all of them, which starts sooner.
     Each process also has a port of its own, see ``gunicorn_conf.py``.
 
     :param database: its ``MONGO_URI``.
+    :param app: the module with its ``create_app``.
+    :param folder: where that is imported from.
     :param log: gets what gunicorn writes.
     :param options: more of gunicorn's; one that is here too replaces ours.
     :param env: what else the app finds in its environment.
@@ -197,8 +202,8 @@ def gunicorn(
         shared, *own = [listener.getsockname()[1] for listener in listeners]
         site = Site(shared, tuple(own))
         command = [
-            *(sys.executable, "-m", "gunicorn", "app:create_app()"),
-            f"--config={ROOT / 'tests' / 'gunicorn_conf.py'}",
+            *(sys.executable, "-m", "gunicorn", f"{app}:create_app()"),
+            f"--config={Path(__file__).with_name('gunicorn_conf.py')}",
             f"--pythonpath={folder},{ROOT / 'examples'}",
             *(f"--bind=fd://{listener.fileno()}" for listener in listeners),
             f"--workers={workers}",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from servers import HOST, ROOT, Site, process, python_path, wait_until
+from support.servers import HOST, ROOT, Site, process, python_path, wait_until
 
 
 def codes_in(log: Path, identifier: str) -> list[str]:
