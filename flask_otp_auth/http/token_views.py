@@ -11,8 +11,6 @@ from flask_jwt_extended import (
     decode_token,
     get_jwt,
     get_jwt_request_location,
-    set_access_cookies,
-    set_refresh_cookies,
     unset_jwt_cookies,
     verify_jwt_in_request,
 )
@@ -25,8 +23,8 @@ from .. import flow, tokens
 from ..exceptions import CsrfMismatch, InvalidRefreshToken
 from ..state import EXTENSION, AppState, state_of
 from ..tokens import Claims
-from ..types import AuthResult
 from . import schemas
+from .cookies import set_token_cookies
 from .errors import json_answer
 
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, section 2.1
@@ -46,7 +44,7 @@ def refresh() -> Response:
     in_body = get_jwt_request_location() != "cookies"
     data = schemas.dump_tokens(auth.token, auth.refresh_token) if in_body else {}
     response = json_answer(200, {"data": data})
-    set_cookies(response, auth)
+    set_token_cookies(response, auth)
     return response
 
 
@@ -132,15 +130,6 @@ def _cookies() -> Iterator[tuple[str, str | None]]:
 def _csrf_matches(claims: Claims, header: str) -> bool:
     expected, sent = claims.get("csrf"), request.headers.get(header, "")
     return isinstance(expected, str) and hmac.compare_digest(expected.encode(), sent.encode())
-
-
-def set_cookies(response: Response, auth: AuthResult) -> None:
-    """Set the tokens as cookies of Flask-JWT-Extended, if ``JWT_TOKEN_LOCATION`` includes these."""
-    if not tokens.uses_cookies() or auth.token is None:
-        return
-    set_access_cookies(response, auth.token)
-    if auth.refresh_token is not None:
-        set_refresh_cookies(response, auth.refresh_token)
 
 
 def refuse_logged_out(app: Flask) -> None:

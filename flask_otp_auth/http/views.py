@@ -15,8 +15,8 @@ from ..types import AuthResult
 from . import login_page, schemas, token_views
 from .body import read_body
 from .client_limits import check_of_late_limiter, limited
+from .cookies import device_tokens, set_device_cookie, set_token_cookies
 from .csrf import exempt_json_endpoints
-from .device_cookie import device_tokens, set_device_cookie
 from .errors import (
     answer_exceeded_limit,
     answer_http_error,
@@ -27,7 +27,6 @@ from .errors import (
     restore_retry_after,
 )
 from .language import preferred_language
-from .token_views import set_cookies
 
 _PACKAGE = __name__.partition(".")[0]
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
@@ -100,7 +99,7 @@ def verify() -> Response:
     except (TypeError, ValueError, RecursionError) as error:
         raise events.user_without_json(body["session_id"], error) from None
     if not own_tokens:
-        set_cookies(response, AuthResult(result.user, result.token, result.refresh_token))
+        set_token_cookies(response, AuthResult(result.user, result.token, result.refresh_token))
     if device_token is not None and tokens.uses_cookies():
         set_device_cookie(response, device_token, state)
     return response
