@@ -2,9 +2,9 @@
 
 from .accounts import find_session as find_session
 from .accounts import unlock as unlock
+from .initiate import initiate as initiate
 from .logins import end_login as end_login
 from .logins import is_logged_out as is_logged_out
 from .logins import refresh as refresh
-from .send import initiate as initiate
-from .send import resend as resend
+from .resend import resend as resend
 from .verify import verify as verify

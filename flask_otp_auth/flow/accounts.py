@@ -1,15 +1,27 @@
-"""Looking up a session, finding the account of a session, and unlocking an account."""
+"""What the flow asks of accounts and sessions: look-ups, admissions, and unlocking."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime
 
 from .. import events, identifiers
 from ..clock import utc_now
+from ..exceptions import IdentifierLocked, TooManyRequests
 from ..state import AppState
+from ..store.account import Event
+from ..store.accounts import Admission
 from ..store.database import database_calls
 from ..types import Method, Session
+
+# What the signal says about the event of an account.
+_REFUSALS = {
+    Event.LIMITED: "identifier",
+    Event.LOCKED: "lockout",
+    Event.DISABLED: "lockout",
+    Event.RESERVED: "tries",
+}
 
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -63,3 +75,33 @@ def look_up(state: AppState, session_id: str) -> Session | None:
     if session is not None and session.status == "pending" and utc_now() >= session.expires_at:
         return replace(session, status="expired")
     return session
+
+
+def require_admitted(
+    state: AppState,
+    admission: Admission,
+    session: Session,
+    now: datetime,
+    *,
+    is_stored: bool,
+) -> None:
+    """Raise the refusal of an account, unless it admitted the send.
+
+    :param admission: what the account said.
+
+    :param is_stored: whether the session is stored already.
+    """
+    if admission.event is Event.SENT:
+        return
+    retry_at = admission.retry_at
+    wait = None if retry_at is None else (retry_at - now).total_seconds()
+    is_limited = admission.event is Event.LIMITED
+    events.send_refused(
+        session,
+        _REFUSALS[admission.event],
+        is_stored=is_stored,
+        rule=str(state.settings.identifier_limits[admission.limit]) if is_limited else None,
+    )
+    if is_limited:
+        raise TooManyRequests(retry_after=wait, scope="identifier")
+    raise IdentifierLocked(retry_after=wait)

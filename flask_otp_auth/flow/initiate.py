@@ -1,0 +1,131 @@
+"""Initiate: admitting a send, storing a session with its code, and having the code sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from .. import codes, events, identifiers
+from ..clock import utc_now
+from ..settings.fixed_codes import fixed_code
+from ..state import AppState
+from ..store.accounts import Admission
+from ..store.database import database_calls
+from ..types import InitiateResult, Method, Payload, Session
+from .accounts import account_of, require_admitted
+from .dispatch import dispatch, reserved_slot
+
+
+def initiate(
+    state: AppState,
+    identifier: str,
+    method: Method,
+    payload: Payload | None,
+    device_tokens: Sequence[object] = (),
+    locale: str | None = None,
+) -> InitiateResult:
+    """Start a session and have its code sent.
+
+    :param identifier: the identifier that the client sent.
+    :param method: ``"sms"`` or ``"email"``.
+    :param payload: the payload that the client sent, already checked, or ``None``.
+    :param device_tokens: what the client sent to show that it is a trusted device, if anything.
+    :param locale: the language of the session's messages as a BCP 47 tag, or ``None``.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form, or no SMS may be sent
+        to it.
+    :raises TooManyRequests: a limit on the sends of the account has been reached.
+    :raises IdentifierLocked: there were too many consecutive wrong codes.
+    :raises SendFailed: the sender failed, and the session has ended.
+    :raises ServiceUnavailable: MongoDB did not answer in time, or too many codes are waiting to be
+        sent in the background.
+    :raises MissingHandlerError: a required handler is not registered.
+    """
+    state.handlers.require()
+    settings = state.settings
+    now = utc_now()
+    identifier = identifiers.normalise(identifier, method, settings.default_region)
+    fixed = fixed_code(settings.test_identifiers, identifier, now)
+    if settings.phone_regions is not None and method == "sms" and fixed is None:
+        identifiers.require_region(identifier, settings.phone_regions)
+    account = _account_for(state, identifier, device_tokens)
+    session = _new_session(state, identifier, method, payload, account, locale, now)
+    code = fixed or codes.draw(settings.code_length)
+    digest = state.digester.digest(session.session_id, code)
+    with reserved_slot(state, needed=fixed is None) as slot:
+        admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
+        session = _admit_and_store(state, session, digest, admit, now)
+    is_trusted = state.accounts.account_and_device(account)[1] is not None
+    events.session_started(session, by_trusted_device=is_trusted)
+    if fixed is None:
+        dispatch(
+            state, session, code, slot, undo=partial(_withdraw, state, session), undo_later=None
+        )
+    return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
+
+
+def _admit_and_store(
+    state: AppState,
+    session: Session,
+    digest: bytes,
+    admit: Callable[..., Admission],
+    now: datetime,
+) -> Session:
+    """Have the account admit a session, store it, and return it with the attempts granted to it."""
+    timeout = state.settings.db_timeout
+    with database_calls(timeout):
+        state.indexes.ensure(timeout)
+        admission = admit(
+            session.account,
+            session.session_id,
+            tries=session.max_attempts,
+            expires_at=session.expires_at,
+            now=now,
+        )
+        require_admitted(state, admission, session, now, is_stored=False)
+        session = replace(session, max_attempts=admission.tries)
+        state.sessions.insert(session, digest, settle=admission.settle)
+    return session
+
+
+def _account_for(state: AppState, identifier: str, device_tokens: Sequence[object]) -> str:
+    """Return the id of the account's document, or of that of the trusted device, if it is one."""
+    name = identifiers.account_of(identifier)
+    account = state.accounts.key_of(name)
+    if state.devices is None:
+        return account
+    device = state.devices.read(account, device_tokens)
+    return account if device is None else state.accounts.key_of(name, device)
+
+
+def _new_session(
+    state: AppState,
+    identifier: str,
+    method: Method,
+    payload: Payload | None,
+    account: str,
+    locale: str | None,
+    now: datetime,
+) -> Session:
+    return Session(
+        session_id=codes.draw_session_id(),
+        identifier=identifier,
+        method=method,
+        status="pending",
+        attempts=0,
+        max_attempts=state.settings.max_attempts,
+        created_at=now,
+        expires_at=now + timedelta(seconds=state.settings.code_ttl),
+        verified_at=None,
+        payload=payload,
+        account=account,
+        locale=locale,
+    )
+
+
+def _withdraw(state: AppState, session: Session) -> None:
+    """End a session whose code was not sent, and give the send back to the account."""
+    with database_calls(state.settings.db_timeout):
+        state.sessions.discard(session.session_id)
+        state.accounts.give_back(account_of(state, session), session.created_at, session.session_id)
