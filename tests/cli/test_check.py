@@ -257,7 +257,7 @@ def test_a_test_identifier_is_no_back_door(
     make_ready: Callable[..., World], code: str, until: int, status: str
 ) -> None:
     end = datetime.now(UTC) + timedelta(days=until)
-    world = make_ready(TEST_IDENTIFIERS={"+15550100": {"code": code, "until": end}})
+    world = make_ready(TEST_IDENTIFIERS={"+15555550100": {"code": code, "until": end}})
 
     assert statuses(world.app)["test identifier +155*****00"] == status
     assert code not in run(world.app).output
