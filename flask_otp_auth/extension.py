@@ -12,12 +12,12 @@ from flask_pymongo import PyMongo
 from . import cli, flow, openapi, tokens, weaknesses
 from .clock import utc_now
 from .connection import close_with, connect
+from .delivery.providers import require_usable_urls
 from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
 from .http import schemas, token_views, views
 from .http.client_limits import limiter_for
-from .http.language import preferred_language
-from .sending.providers import require_usable_urls
+from .language import preferred_language
 from .settings import fixed_codes, read_settings
 from .settings.keys import require_jwt_key
 from .state import EXTENSION, AppState, build_state
@@ -177,7 +177,7 @@ class FlaskOtpAuth:
             state,
             **_checked_initiate(state, body),
             device_tokens=[device_token],
-            locale=preferred_language(),
+            locale=preferred_language(state.settings.texts),
         )
 
     def resend(self, session_id: str) -> InitiateResult:

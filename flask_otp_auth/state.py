@@ -11,10 +11,10 @@ from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo.database import Database
 
+from .background import BackgroundSender
 from .codes import CodeDigester, derive_key
 from .devices import DeviceTokens
 from .handlers import Handlers
-from .sending.background import BackgroundSender
 from .settings import Settings
 from .store.account import AccountRules
 from .store.accounts import AccountStore

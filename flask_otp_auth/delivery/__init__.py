@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from flask import Flask, current_app
 
 from ..exceptions import ConfigurationError
-from ..http.language import preferred_language
-from ..sending import app_mail
-from ..sending.current import current_session as current_session
-from ..sending.message import Message as Message
-from ..sending.providers import Attempts, Provider
+from ..flow.sending import current_session as current_session
+from ..language import preferred_language
 from ..settings import Settings
 from ..state import state_of
 from ..types import Method, Payload
+from . import app_mail
+from .message import Message as Message
 from .messages import render
+from .providers import Attempts, Provider
 
 if TYPE_CHECKING:
     from ..extension import FlaskOtpAuth
@@ -59,7 +59,7 @@ class Delivery:
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         settings = state_of(app).settings
         session = current_session()
-        locale = None if session else preferred_language()
+        locale = None if session else preferred_language(settings.texts)
         message = render(
             app, settings, code, identifier, method, payload, session=session, locale=locale
         )
@@ -106,7 +106,7 @@ class Delivery:
 
 
 def _reach_one(urls: Sequence[str], method: Method, app: Flask, timeout: float) -> None:
-    from ..sending.reach import reach
+    from .reach import reach
 
     faults: list[OSError] = []
     for url in urls:
@@ -128,7 +128,7 @@ def _providers(app: Flask, settings: Settings, method: Method) -> Sequence[Provi
         providers.append(Provider(name, functools.partial(_by_extension, app, name)))
     urls = settings.sms_urls if method == "sms" else settings.email_urls
     if urls:
-        from ..sending import apprise_urls
+        from . import apprise_urls
 
         app_name = settings.app_name or app.name
 

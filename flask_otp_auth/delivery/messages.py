@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from flask import Flask
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
-from ..sending.message import Message
-from ..sending.texts import DEFAULT_LANGUAGE, texts_in
 from ..settings import Settings
+from ..texts import Texts
 from ..types import Method, Payload, Session
+from .message import Message
 
 _ENVIRONMENT = "otp_auth_messages"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -45,7 +45,7 @@ def render(
     :param locale: the language if the session has none.
     """
     app_name = _line(settings.app_name or app.name)
-    locale = (session and session.locale) or locale or DEFAULT_LANGUAGE
+    locale = (session and session.locale) or locale
     minutes = _minutes(settings, session)
     context: dict[str, Any] = {
         "minutes": minutes,
@@ -53,7 +53,7 @@ def render(
         "payload": payload,
         "method": method,
         "locale": locale,
-        "text": texts_in(locale, app_name, minutes),
+        "text": _texts(settings.texts.texts(locale), app_name, minutes),
     }
     environment = _environment(app)
 
@@ -71,6 +71,14 @@ def render(
         subject=_line(part("subject.txt")),
         html=part("email.html", code=code) + "\n",
     )
+
+
+def _texts(texts: Texts, app_name: str, minutes: int) -> dict[str, str]:
+    """Return the texts around a code by their short names."""
+    time = texts.say("message_minute" if minutes == 1 else "message_minutes", count=minutes)
+    names = ("subject", "intro", "expiry", "warning", "ignore")
+    said = {name: texts.say(f"message_{name}", app=app_name, time=time) for name in names}
+    return {"language": texts.language, "dir": texts.dir, **said}
 
 
 def _minutes(settings: Settings, session: Session | None) -> int:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 
 from .. import events
+from ..background import Slot
 from ..exceptions import OtpAuthError, SendFailed
-from ..sending.background import Slot
-from ..sending.current import sending
 from ..state import AppState
 from ..types import Session
+from .sending import sending
 
 
 @contextlib.contextmanager

@@ -10,12 +10,11 @@ from markupsafe import Markup, escape
 
 from .. import tokens
 from ..exceptions import ConfigurationError
-from ..login.texts import TEXTS
-from ..sending.texts import DEFAULT_LANGUAGE
+from ..language import preferred_language
 from ..settings import Settings
 from ..state import AppState, state_of
+from ..texts import Texts
 from .json_text import write_json
-from .language import preferred_language
 from .navigation import lead_to_login, next_path
 
 _HINT_MAX = 254  # characters, as those of an identifier
@@ -50,16 +49,17 @@ def add_route(app: Flask, blueprint: Blueprint, state: AppState) -> None:
 def login() -> Response:
     """Render the login page in the user's language."""
     state = state_of(current_app)
-    language = _language()
-    texts = TEXTS[language]
+    catalogue = state.settings.texts
+    texts = catalogue.texts(preferred_language(catalogue))
     body = render_template(
         "otp_auth/login.html",
-        language=language,
-        texts=texts,
+        language=texts.language,
+        dir=texts.dir,
+        texts=texts.words,
         methods=state.settings.methods,
         code_length=state.settings.code_length,
         hint=request.args.get("login_hint", "")[:_HINT_MAX],
-        page=_for_script(state.settings, language, texts),
+        page=_for_script(state.settings, texts),
     )
     response = current_app.response_class(body, mimetype="text/html")
     response.headers.update(_HEADERS)
@@ -67,8 +67,9 @@ def login() -> Response:
     return response
 
 
-def _for_script(settings: Settings, language: str, texts: dict[str, str]) -> Markup:
+def _for_script(settings: Settings, texts: Texts) -> Markup:
     """Return what the script needs to know, as JSON that is escaped for an HTML attribute."""
+    words = texts.page()
     fresh = request.args.get("fresh") == "1"
     page: dict[str, Any] = {
         # Relative to the page, so it includes any prefix that a proxy has added.
@@ -77,11 +78,11 @@ def _for_script(settings: Settings, language: str, texts: dict[str, str]) -> Mar
         or request.script_root + settings.login_redirect,
         "fresh": fresh,
         "refresh": settings.refresh_token and not fresh and _has_refresh_cookie(),
-        "language": language,
+        "language": texts.language,
         "codeLength": settings.code_length,
         "resends": settings.max_resends,
         "wait": _wait_between_sends(settings),
-        "texts": texts if settings.send_to_unknown else {**texts, "sent": texts["maybe_sent"]},
+        "texts": words if settings.send_to_unknown else {**words, "sent": words["maybe_sent"]},
     }
     return escape(write_json(page))
 
@@ -97,9 +98,3 @@ def _wait_between_sends(settings: Settings) -> int:
     return max(
         (rule.get_expiry() for rule in settings.identifier_limits if rule.amount == 1), default=0
     )
-
-
-def _language() -> str:
-    """Return the preferred language of the request if it is supported, or else the default."""
-    language = (preferred_language() or "").partition("-")[0].lower()
-    return language if language in TEXTS else DEFAULT_LANGUAGE

@@ -10,6 +10,7 @@ from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from .. import events, flow, tokens
+from ..language import preferred_language
 from ..state import AppState, state_of
 from ..types import AuthResult
 from . import login_page, schemas, token_views
@@ -26,7 +27,6 @@ from .errors import (
     json_answer,
     restore_retry_after,
 )
-from .language import preferred_language
 
 _PACKAGE = __name__.partition(".")[0]
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
@@ -73,7 +73,7 @@ def initiate() -> Response:
     body = schemas.load(schema, _body())
     if trusts_devices:
         body["device_tokens"] = device_tokens(body.pop("device_token", None))
-    result = flow.initiate(state, **body, locale=preferred_language())
+    result = flow.initiate(state, **body, locale=preferred_language(state.settings.texts))
     return json_answer(200, {"data": schemas.dump_initiate(result)})
 
 

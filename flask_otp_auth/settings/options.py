@@ -8,6 +8,7 @@ from typing import Any
 
 from limits import RateLimitItem
 
+from ..texts import Catalogue
 from ..types import Method
 from . import readers as read
 from .fixed_codes import FixedCode
@@ -260,7 +261,7 @@ class Settings:
         read.origin,
         "The origin of the page on which people type the code, with which an SMS ends.",
     )
-    texts: Mapping[str, Mapping[str, str]] = _option(
+    texts: Catalogue = _option(  # noqa: RUF009 -- it is frozen
         {},
         "a dict of language tag -> {key: text}",
         read.texts,

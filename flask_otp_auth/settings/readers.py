@@ -12,6 +12,7 @@ from typing import Any
 from limits import RateLimitItem, parse_many
 
 from ..site_paths import is_site_path
+from ..texts import Catalogue
 from ..types import Method
 from .keys import KEY_BYTES
 
@@ -186,17 +187,12 @@ def _supported_regions() -> Collection[str]:
     return phonenumbers.SUPPORTED_REGIONS
 
 
-def texts(value: Any) -> Mapping[str, Mapping[str, str]]:
-    """Read the words of an application: for each language tag, a text for each key."""
-    if not isinstance(value, Mapping):
-        raise NotAllowedError(f"is a {type(value).__name__}")
-    for language, words in value.items():
-        if not isinstance(language, str) or not isinstance(words, Mapping):
-            raise NotAllowedError(f"has {language!r}: {type(words).__name__} in it")
-        for key, text in words.items():
-            if not isinstance(key, str) or not isinstance(text, str):
-                raise NotAllowedError(f"has {key!r}: {type(text).__name__} for {language}")
-    return {language: dict(words) for language, words in value.items()}
+def texts(value: Any) -> Catalogue:
+    """Read changes to the words of the page and the messages, and return all words with them."""
+    try:
+        return Catalogue.read(value)
+    except ValueError as error:
+        raise NotAllowedError(str(error)) from None
 
 
 def provider_urls(value: Any) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from typing import cast
 from flask import Flask, current_app
 
 from .. import identifiers
+from ..background import BackgroundSender
 from ..delivery.messages import render
-from ..http.language import preferred_language
-from ..sending.background import BackgroundSender
-from ..sending.current import current_session
+from ..flow.sending import current_session
+from ..language import preferred_language
 from ..state import EXTENSION, AppState, without_send_limits
 from ..types import Method, Payload
 
@@ -106,7 +106,7 @@ class Outbox:
             method,
             payload,
             session=session,
-            locale=None if session else preferred_language(),
+            locale=None if session else preferred_language(self._state.settings.texts),
         )
         self._sent.append(
             Sent(

@@ -11,7 +11,7 @@ from support.pages import CHROMIUM, chromium
 from support.world import MakeWorld
 
 from flask_otp_auth.delivery.messages import render
-from flask_otp_auth.sending.texts import LANGUAGES
+from flask_otp_auth.texts import LANGUAGES
 
 pytestmark = [
     pytest.mark.slow,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from flask import Flask
 from support.world import SECRET_KEY, MakeWorld, World
 
 from flask_otp_auth import ConfigurationError, FlaskOtpAuth
-from flask_otp_auth.login.texts import TEXTS
-from flask_otp_auth.sending.texts import texts_in
 from flask_otp_auth.site_paths import is_site_path
+from flask_otp_auth.texts import Catalogue
 
 COOKIES = {"JWT_TOKEN_LOCATION": ["cookies"]}
 
@@ -191,18 +189,7 @@ def test_page_is_in_the_first_language_of_the_person_that_it_speaks(
     found = page(world, **{"Accept-Language": header})
     assert dict(found.tags)["html"]["lang"] == language
     assert found.data["language"] == language
-    assert found.data["texts"] == TEXTS[language]
-
-
-def test_every_language_has_every_text_with_the_same_places_to_fill() -> None:
-    def places(text: str) -> set[str]:
-        return set(re.findall(r"\{(\w+)\}", text))
-
-    english = TEXTS["en"]
-    for language, texts in TEXTS.items():
-        assert texts.keys() == english.keys(), language
-        for name, text in texts.items():
-            assert places(text) == places(english[name]), (language, name)
+    assert found.data["texts"] == Catalogue().texts(language).page()
 
 
 def test_app_can_put_its_own_page_in_place(world: World, tmp_path: Path) -> None:
@@ -242,10 +229,3 @@ def test_redirect_to_anywhere_else_is_refused_at_the_start(value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         FlaskOtpAuth(app)
     assert caught.value.key == "OTP_AUTH_LOGIN_REDIRECT"
-
-
-def test_german_page_addresses_people_as_the_messages_do() -> None:
-    """As "Sie" in both: a page that says "du" beside such a message looks like somebody else's."""
-    familiar = re.compile(r"\b(du|dir|dich|dein\w*|gib|prüfe|fordere|wende)\b", re.IGNORECASE)
-    assert "Ihr Code" in texts_in("de", "Shop", 5).intro
-    assert [text for text in TEXTS["de"].values() if familiar.search(text)] == []

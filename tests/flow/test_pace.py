@@ -15,9 +15,9 @@ from slots import slot_of
 from support.servers import PATIENCE
 from support.world import MakeWorld, World
 
+from flask_otp_auth.background import BackgroundSender
 from flask_otp_auth.exceptions import ServiceUnavailable
-from flask_otp_auth.sending.background import BackgroundSender
-from flask_otp_auth.sending.pace import Pace
+from flask_otp_auth.pace import Pace
 
 OWN, SECONDS = "+46701230000", 0.5
 KNOWN, UNKNOWN = "+46701111", "+46709991"

@@ -19,8 +19,8 @@ from slots import slot_of
 from support.servers import HOST, PATIENCE, ROOT, Site, process, python_path, wait_until
 from support.world import SECRET_KEY, MakeWorld, World
 
+from flask_otp_auth.background import BackgroundSender
 from flask_otp_auth.exceptions import ServiceUnavailable
-from flask_otp_auth.sending.background import BackgroundSender
 from flask_otp_auth.signals import code_sent, send_failed
 from flask_otp_auth.testing.mongod import free_port
 
@@ -412,7 +412,7 @@ def test_no_code_that_was_promised_is_lost_when_the_process_ends(
 FORK = """
 import os, sys
 from flask import Flask
-from flask_otp_auth.sending.background import BackgroundSender
+from flask_otp_auth.background import BackgroundSender
 
 app, sender = Flask("fork"), BackgroundSender(workers=1, waiting=1)
 read, write = os.pipe()

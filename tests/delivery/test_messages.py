@@ -10,9 +10,9 @@ import time_machine
 from flask import Blueprint
 from support.world import MakeWorld, World
 
+from flask_otp_auth.delivery.message import Message
 from flask_otp_auth.delivery.messages import render
-from flask_otp_auth.sending.message import Message
-from flask_otp_auth.sending.texts import LANGUAGES
+from flask_otp_auth.texts import LANGUAGES
 from flask_otp_auth.types import Method, Payload, Session
 
 NUMBER = "+46701234567"
@@ -64,7 +64,7 @@ def test_every_language_says_who_asks_what_for_and_for_how_long(
         assert "{" not in re.sub(r"\{\{.*?\}\}", "", text).replace("style=", "")
     assert "Shop" in email.subject
     assert "012345" not in email.subject
-    assert f'<html lang="{language}">' in email.html
+    assert f'<html lang="{language}" dir="ltr">' in email.html
     assert language == "en" or email.text != english.text
 
 
@@ -167,7 +167,7 @@ def test_message_says_the_minutes_that_are_left(
 
 
 def test_name_of_the_flask_app_stands_in_for_a_name(make_world: MakeWorld) -> None:
-    assert message(make_world()).text.startswith("Your code for world is 012345.")
+    assert message(make_world()).text.startswith("Your sign-in code for world is 012345.")
 
 
 def test_message_does_not_show_its_code_in_a_traceback(make_world: MakeWorld) -> None:

@@ -6,8 +6,8 @@ import time
 
 from support.servers import PATIENCE
 
+from flask_otp_auth.background import BackgroundSender, Slot
 from flask_otp_auth.exceptions import ServiceUnavailable
-from flask_otp_auth.sending.background import BackgroundSender, Slot
 
 
 def slot_of(sender: BackgroundSender) -> Slot:

@@ -12,7 +12,7 @@ from support.servers import PATIENCE, python_path
 from support.world import MakeWorld
 
 from flask_otp_auth import ConfigurationError
-from flask_otp_auth.sending.apprise_urls import provider_for
+from flask_otp_auth.delivery.apprise_urls import provider_for
 
 TWILIO = f"twilio://AC{'a' * 32}:{'b' * 32}@15555550199"
 
@@ -141,4 +141,4 @@ def test_delivery_without_its_extra_says_what_to_install_and_still_prints() -> N
     needs, sent = run.stdout.splitlines()
     assert needs.startswith("OTP_AUTH_SMS_URLS needs the apprise package: pip install 'flask-otp")
     assert sent == "True"
-    assert "Your code for bare is 123456." in run.stderr
+    assert "Your sign-in code for bare is 123456." in run.stderr

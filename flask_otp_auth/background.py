@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flask import Flask, current_app
 
-from .. import events
-from ..exceptions import ServiceUnavailable
-from ..redaction import describe
+from . import events
+from .exceptions import ServiceUnavailable
 from .pace import Pace
+from .redaction import describe
 
 _log = logging.getLogger("flask_otp_auth")
 

@@ -85,12 +85,12 @@ def initiate(world: World, identifier: str, method: str, **headers: str) -> Any:
 @pytest.mark.parametrize(
     ("language", "subject", "intro"),
     [
-        ("en", "Your login code for Shop", "Your code for Shop is"),
-        ("sv-SE", "Din inloggningskod för Shop", "Din kod för Shop är"),
-        ("de", "Ihr Anmeldecode für Shop", "Ihr Code für Shop lautet"),
-        ("fr-CH, de;q=0.5", "Votre code de connexion à Shop", "Votre code pour Shop est"),
-        ("sv;q=0, nb, es-MX;q=0.2", "Tu clave de acceso a Shop", "Tu clave para Shop es"),
-        ("fi, *;q=0.1", "Your login code for Shop", "Your code for Shop is"),
+        ("en", "Your sign-in code for Shop", "Your sign-in code for Shop is"),
+        ("sv-SE", "Din inloggningskod för Shop", "Din inloggningskod för Shop är"),
+        ("de", "Ihr Anmeldecode für Shop", "Ihr Anmeldecode für Shop lautet"),
+        ("fr-CH, de;q=0.5", "Votre code de connexion à Shop", "Votre code de connexion à Shop est"),
+        ("sv;q=0, nb, es-MX;q=0.2", "Tu clave de acceso a Shop", "Tu clave de acceso a Shop es"),
+        ("fi, *;q=0.1", "Your sign-in code for Shop", "Your sign-in code for Shop is"),
     ],
 )
 def test_email_over_starttls_reads_well_in_the_language_of_the_person(
@@ -152,7 +152,7 @@ def test_mail_extension_of_the_app_sends_both_parts_as_they_were_written(
         assert (
             texts["text/plain"]
             .replace("\r\n", "\n")
-            .startswith(f"Din kod för Shop är\n\n{code}\n\n")
+            .startswith(f"Din inloggningskod för Shop är\n\n{code}\n\n")
         )
         assert "<!doctype html>" in texts["text/html"]
 
@@ -168,7 +168,7 @@ def test_sms_reaches_a_gateway_with_its_recipient_in_the_body(
     assert sms["to"] == NUMBER
     code = code_in(sms["message"])
     assert sms["message"] == (
-        f"Ihr Code für Shop lautet {code}. Er gilt 5 Minuten. Geben Sie ihn niemals weiter."
+        f"Ihr Anmeldecode für Shop lautet {code}. Er gilt 5 Minuten. Geben Sie ihn niemals weiter."
         f"\n\n@example.com #{code}"
     )
     assert gateway.paths == ["/sms/secret-path?"]
@@ -525,7 +525,7 @@ def test_flask_babel_says_the_language_where_the_app_has_it(
     with world.app.app_context(), force_locale("es"):
         world.otp.initiate(NUMBER, "sms")
 
-    assert [sms["message"][:8] for sms in gateway.received] == ["Din kod ", "Tu clave"]
+    assert [sms["message"][:8] for sms in gateway.received] == ["Din inlo", "Tu clave"]
     assert {session["locale"] for session in world.sessions.find()} == {"sv-SE", "es"}
 
 
@@ -541,7 +541,7 @@ def test_selector_of_babel_that_needs_a_request_does_not_stop_a_script(
     with world.app.app_context():
         world.otp.initiate(NUMBER, "sms")
 
-    assert gateway.received[0]["message"].startswith("Your code for Shop is")
+    assert gateway.received[0]["message"].startswith("Your sign-in code for Shop is")
 
 
 @pytest.mark.parametrize("mode", ["debug", "testing"])
@@ -555,7 +555,7 @@ def test_code_is_on_the_console_while_debugging_and_testing(
 
     printed = capsys.readouterr().err
     assert "To: reader@example.com" in printed
-    assert "Subject: Your login code for Shop" in printed
+    assert "Subject: Your sign-in code for Shop" in printed
     code = code_in(printed)
     assert world.verify(answer.json["data"]["sessionId"], code).status_code == 200
 

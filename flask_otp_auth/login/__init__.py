@@ -1,1 +1,0 @@
-"""The login page: its view, and its texts in five languages."""

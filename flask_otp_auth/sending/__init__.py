@@ -1,1 +1,0 @@
-"""Sending messages: the providers, the threads in which codes are sent, and the texts."""
