@@ -47,6 +47,11 @@ def verify(client: FlaskClient, outbox: Outbox, identifier: str, **body: Any) ->
     return client.post("/otp/verify", json={"sessionId": session_id, "code": code})
 
 
+def refresh(client: FlaskClient, answer: Any) -> Any:
+    token = answer.json["data"]["refreshToken"]
+    return client.post("/otp/refresh", headers={"Authorization": f"Bearer {token}"})
+
+
 def bearer(answer: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json['data']['token']}"}
 
@@ -103,10 +108,15 @@ def test_role_in_the_token_is_that_of_the_user_whatever_the_client_says(
         claimed = {"roles": ["editor"], "role": "editor"}
         reader = verify(client, outbox, READER, payload=claimed)
 
-    assert editor.json["data"]["user"]["roles"] == ["editor"]
     assert client.get("/drafts").status_code == 401
     assert client.get("/drafts", headers=bearer(editor)).json == {"drafts": ["On login codes"]}
     assert client.get("/drafts", headers=bearer(reader)).status_code == 403
+
+    users.update_one({"identifier": READER}, {"$set": {"roles": ["editor"]}})
+    reader = refresh(client, reader)
+    assert client.get("/drafts", headers=bearer(reader)).status_code == 200
+    users.update_one({"identifier": READER}, {"$set": {"blocked": True}})
+    assert refresh(client, reader).status_code == 401
     close(app)
 
 

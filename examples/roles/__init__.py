@@ -1,5 +1,8 @@
 """Roles in the token, from the user and never from the payload, and a view for editors only.
 
+The roles are looked up anew at each refresh, so that a change holds after fifteen minutes at most,
+and a user who has been blocked gets no more tokens.
+
 Set ``FLASK_SECRET_KEY`` and ``FLASK_MONGO_URI`` as in the README, add a user, and start the
 application, which prints its codes::
 
@@ -17,8 +20,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
+from bson import ObjectId
 from flask import Flask, abort
-from flask_jwt_extended import create_access_token, get_jwt, jwt_required
+from flask_jwt_extended import JWTManager, get_jwt, jwt_required
 from flask_pymongo import PyMongo
 from pymongo.database import Database
 
@@ -52,20 +56,28 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__)
     app.config.from_prefixed_env()
     app.config.from_mapping(config)
+    app.config["OTP_AUTH_REFRESH_TOKEN"] = True
     mongo = PyMongo(app)
     users = cast("Database[dict[str, Any]]", mongo.db).users
+    jwt = JWTManager(app)
     otp = FlaskOtpAuth(app, mongo=mongo)
     Delivery(otp)
 
     @otp.get_user_handler
     def get_user(identifier: str, method: str, payload: Any) -> dict[str, Any] | None:
-        return users.find_one({"identifier": identifier})
+        return users.find_one({"identifier": identifier, "blocked": {"$ne": True}})
 
-    @otp.verify_success_handler
-    def sign_in(user: dict[str, Any], identifier: str, method: str, payload: Any) -> dict[str, Any]:
-        roles = user.get("roles", [])
-        token = create_access_token(str(user["_id"]), additional_claims={"roles": roles})
-        return {"user": {"id": user["_id"], "roles": roles}, "token": token}
+    @jwt.user_identity_loader
+    def subject_of(user: dict[str, Any]) -> str:
+        return str(user["_id"])
+
+    @jwt.user_lookup_loader
+    def look_up(_header: Any, claims: Mapping[str, Any]) -> dict[str, Any] | None:
+        return users.find_one({"_id": ObjectId(claims["sub"]), "blocked": {"$ne": True}})
+
+    @jwt.additional_claims_loader
+    def claims_of(user: dict[str, Any]) -> dict[str, Any]:
+        return {"roles": user.get("roles", [])}
 
     @app.get("/drafts")
     @role_required("editor")
