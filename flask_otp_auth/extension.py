@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
+from bson import Decimal128, ObjectId
 from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
@@ -17,6 +18,7 @@ from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
 from .http import schemas, token_views, views
 from .http.client_limits import limiter_for
+from .http.json_text import json_form
 from .language import preferred_language
 from .settings import fixed_codes, read_settings
 from .settings.keys import require_jwt_key
@@ -32,6 +34,10 @@ from .types import (
     VerifyResult,
     VerifySuccessHandler,
 )
+
+# So that the floor of HTTP needs no type of the database.
+for _type in (ObjectId, Decimal128):
+    json_form.register(_type, str)
 
 SendCode = TypeVar("SendCode", bound=SendCodeHandler)
 GetUser = TypeVar("GetUser", bound=GetUserHandler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,10 @@ from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter, RateLimitExceeded
 from limits.storage import MemoryStorage
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.http import HTTP_STATUS_CODES, parse_date
 
 from .. import events
+from ..clock import utc_now
 from ..exceptions import InternalError, RequestError, ServiceUnavailable, TooManyRequests
 from ..store.database import RETRY_AFTER
 from .client_limits import exceeds_client_limits, wait_of
@@ -28,17 +30,22 @@ _CODES = {
     429: "tooManyRequests",
     503: "serviceUnavailable",
 }
-_OURS = "_otp_auth_answer"
+_ANSWER = "_otp_auth_answer"
+
+#: The name of the blueprint of the endpoints.
+BLUEPRINT = "otp_auth"
 
 
-def json_answer(status: int, body: dict[str, Any]) -> Response:
+def json_answer(status: int, body: dict[str, Any], *, retry_after: int | None = None) -> Response:
     """Return an answer in standard JSON, whatever JSON provider the application has.
+
+    :param retry_after: the seconds for ``Retry-After``, or ``None`` for no such header.
 
     :raises TypeError: something in *body* has no JSON form.
     :raises ValueError: *body* contains NaN, an infinity or itself.
     """
     response = current_app.response_class(write_json(body), status, mimetype="application/json")
-    setattr(g, _OURS, response)
+    setattr(g, _ANSWER, (response, retry_after))
     return response
 
 
@@ -58,11 +65,18 @@ def answer_http_error(error: HTTPException) -> Response | HTTPException:
         for name, value in error.get_headers()
         if name not in ("Content-Type", "Content-Length")
     }
-    retry_after = headers.pop("Retry-After", "")
-    refusal.retry_after = int(retry_after) if retry_after.isdecimal() else None
+    refusal.retry_after = _seconds(headers.pop("Retry-After", ""))
     response = _answer(refusal)
     response.headers.update(headers)
     return response
+
+
+def _seconds(retry_after: str) -> int | None:
+    """Return the seconds that a ``Retry-After`` means, which may also be a date (RFC 9110)."""
+    if retry_after.isdecimal():
+        return int(retry_after)
+    date = parse_date(retry_after)
+    return None if date is None else max(0, math.ceil((date - utc_now()).total_seconds()))
 
 
 def answer_exceeded_limit(error: RateLimitExceeded) -> ResponseReturnValue:
@@ -99,10 +113,7 @@ def answer_unexpected_error(error: Exception) -> Response:
 
 def _answer(error: RequestError) -> Response:
     events.request_refused(error)
-    response = json_answer(error.code, body_of(error))
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
+    return json_answer(error.code, body_of(error), retry_after=error.retry_after)
 
 
 def body_of(error: RequestError) -> dict[str, Any]:
@@ -147,33 +158,28 @@ def _phrase(status: int) -> str:
     return HTTP_STATUS_CODES.get(status, "Unknown Error")
 
 
-def harden(response: Response) -> Response:
-    """Forbid caching an answer of the endpoints, and guessing its media type."""
-    if request.endpoint != "otp_auth.static":  # Flask sets the header for files
+def finish(response: Response) -> Response:
+    """Complete an answer of the endpoints; this runs after every other function that may change it.
+
+    It forbids caching the answer and guessing its media type, and says the same wait as the body,
+    where a Limiter that sends headers has put the end of its own window.
+    """
+    if request.blueprint != BLUEPRINT and not _is_wrong_method():
+        return response
+    if request.endpoint != f"{BLUEPRINT}.static":  # Flask sets the header for files
         response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    if g.get(_OURS) is response:
-        setattr(g, _OURS, (response, response.headers.get("Retry-After")))
+    answered, retry_after = g.pop(_ANSWER, (None, None))
+    if answered is response:
+        response.headers.remove("Retry-After")
+        if retry_after is not None:
+            response.headers["Retry-After"] = str(retry_after)
     return response
 
 
-def harden_wrong_method(response: Response) -> Response:
-    """Do the same for a wrong method, which Flask answers without asking the blueprint."""
-    if isinstance(request.routing_exception, MethodNotAllowed) and any(
-        rule.rule == request.path and rule.endpoint.startswith("otp_auth.")
+def _is_wrong_method() -> bool:
+    """Return whether Flask refused the method of one of the endpoints, without their blueprint."""
+    return isinstance(request.routing_exception, MethodNotAllowed) and any(
+        rule.rule == request.path and rule.endpoint.startswith(f"{BLUEPRINT}.")
         for rule in current_app.url_map.iter_rules()
-    ):
-        return harden(response)
-    return response
-
-
-def restore_retry_after(response: Response) -> Response:
-    """Restore our ``Retry-After``, which a Limiter replaces by its own if it sends headers."""
-    if request.blueprint is None:
-        return response
-    ours = g.pop(_OURS, None)
-    if isinstance(ours, tuple) and ours[0] is response:
-        del response.headers["Retry-After"]
-        if ours[1] is not None:
-            response.headers["Retry-After"] = ours[1]
-    return response
+    )

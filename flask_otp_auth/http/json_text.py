@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime as dt
 import decimal
+import enum
 import json
 import re
 import uuid
 from collections.abc import Mapping
+from functools import singledispatch
 from typing import Any
-
-from bson import Decimal128, ObjectId
 
 from ..exceptions import InvalidRequest
 
@@ -70,30 +71,40 @@ def write_json(value: Any) -> str:
     return _encoder.encode(value)
 
 
+@singledispatch
 def json_form(value: Any) -> Any:
     """Convert a value that :mod:`json` does not support to one that it does.
 
+    Other modules register the conversion of a type with ``json_form.register``.
+
     :raises TypeError: *value* has no JSON form.
     """
-    if isinstance(value, dt.datetime):
-        return iso8601(value)
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
-    if isinstance(value, ObjectId | uuid.UUID | decimal.Decimal | Decimal128):
-        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, set | frozenset):
-        return list(value)
-    raise TypeError(f"a {type(value).__name__} has no JSON form; {_WITH_JSON_FORM}")
+    raise TypeError(
+        f"a {type(value).__name__} has no JSON form: return a dict of what the client may see, "
+        "whose values are None, bool, int, float, str, bytes, dict, list, tuple, set, enums, "
+        "dataclasses, datetime, date, time, UUID, Decimal, Decimal128 or ObjectId"
+    )
 
 
-_WITH_JSON_FORM = (
-    "what has one is None, bool, int, float, str, dict, list, tuple, set, dataclasses, datetime, "
-    "date, time, UUID, Decimal, Decimal128 and ObjectId"
-)
+json_form.register(uuid.UUID, str)
+json_form.register(decimal.Decimal, str)
+json_form.register(Mapping, dict)
+json_form.register(set, list)
+json_form.register(frozenset, list)
+json_form.register(dt.date, dt.date.isoformat)
+json_form.register(dt.time, dt.time.isoformat)
+
+
+@json_form.register
+def _(value: enum.Enum) -> Any:
+    return value.value
+
+
+@json_form.register
+def _(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
 
 
 _encoder = json.JSONEncoder(default=json_form, allow_nan=False, separators=(",", ":"))
@@ -105,3 +116,6 @@ def iso8601(time: dt.datetime) -> str:
         time = time.replace(tzinfo=dt.UTC)
     unit = "microseconds" if time.microsecond % 1000 else "milliseconds"
     return time.isoformat(timespec=unit).replace("+00:00", "Z")
+
+
+json_form.register(dt.datetime, iso8601)

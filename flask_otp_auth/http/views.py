@@ -19,13 +19,12 @@ from .client_limits import check_of_late_limiter, limited
 from .cookies import device_tokens, set_device_cookie, set_token_cookies
 from .csrf import exempt_json_endpoints
 from .errors import (
+    BLUEPRINT,
     answer_exceeded_limit,
     answer_http_error,
     answer_unexpected_error,
-    harden,
-    harden_wrong_method,
+    finish,
     json_answer,
-    restore_retry_after,
 )
 
 _PACKAGE = __name__.partition(".")[0]
@@ -38,7 +37,7 @@ def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
     :param limiter: the Limiter for the limits on clients, or ``None`` if there are none.
     """
     blueprint = Blueprint(
-        "otp_auth",
+        BLUEPRINT,
         _PACKAGE,
         url_prefix=state.settings.url_prefix,
         # Not just /static, which with an empty url_prefix would be that of the application.
@@ -58,11 +57,9 @@ def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(RateLimitExceeded, answer_exceeded_limit)
     blueprint.register_error_handler(Exception, answer_unexpected_error)
-    blueprint.after_request(harden)
     app.register_blueprint(blueprint)
-    app.after_request(harden_wrong_method)
     # Flask calls the first of the application's functions last, after that of any Limiter.
-    app.after_request_funcs.setdefault(None, []).insert(0, restore_retry_after)
+    app.after_request_funcs.setdefault(None, []).insert(0, finish)
 
 
 def initiate() -> Response:

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import time_machine
 from bson import ObjectId
-from flask import abort
+from flask import Response, abort
 from flask_jwt_extended import decode_token, jwt_required
 from support.listeners import Heard
 from support.servers import JSON, NO_LIMITS, Answer, Site, gunicorn, threaded
 from support.world import NOW, MakeWorld, World
+from werkzeug.exceptions import ServiceUnavailable as HostIsDown
 
 PHONE = {"identifier": "+46701234567", "method": "sms"}
 UNKNOWN_SESSION = "0123456789abcdef" * 2
@@ -540,6 +541,31 @@ class TestErrors:
 
         assert len(set(ids)) == 3
         assert all(id_ in caplog.text for id_ in ids)
+
+    @pytest.mark.parametrize("is_date", [False, True])
+    def test_a_wait_that_the_host_asks_for_is_the_same_in_header_and_body(
+        self, world: World, is_date: bool
+    ) -> None:
+        wait = datetime.now(UTC) + timedelta(seconds=120) if is_date else 120
+
+        @world.app.before_request
+        def maintenance() -> None:
+            raise HostIsDown(retry_after=wait)
+
+        answer = world.client.post("/otp/initiate", json=PHONE)
+
+        assert (answer.status_code, answer.json["error"]["code"]) == (503, "serviceUnavailable")
+        assert 100 < answer.json["error"]["retryAfter"] <= 120
+        assert answer.headers.getlist("Retry-After") == [str(answer.json["error"]["retryAfter"])]
+
+    def test_no_hook_of_the_host_makes_an_answer_cacheable(self, world: World) -> None:
+        @world.app.after_request
+        def cache_everything(response: Response) -> Response:
+            response.headers["Cache-Control"] = "public, max-age=3600"
+            return response
+
+        answer = world.client.post("/otp/initiate", json=PHONE)
+        assert answer.headers["Cache-Control"] == "no-store"
 
     def test_abort_in_a_hook_of_the_host_has_the_same_form(
         self, world: World, site: Site, caplog: pytest.LogCaptureFixture
