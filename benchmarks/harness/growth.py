@@ -83,7 +83,7 @@ def _point(size: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def fill(services: Services, target: Target, app: Running, size: int, place: int) -> None:
+def fill(services: Services, target: Target, app: Running, size: int, place: int = 0) -> None:
     """Bring the collection of *target* to *size* sessions, made after its own ones.
 
     :param place: of the size among the sizes; each has users of its own, since an account gets no

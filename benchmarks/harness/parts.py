@@ -43,6 +43,9 @@ def run(options: argparse.Namespace) -> None:
         rounds = 3 if options.quick else 15
         results.put("startup", startup.measure_startup(options.work, rounds))
     _report(options.out, results.sections)
+    failed = results.failed()
+    if failed:
+        raise SystemExit(f"these rows failed: {', '.join(failed)}")
 
 
 def _measure(
@@ -53,7 +56,7 @@ def _measure(
         measured = throughput.measure_all(shared, choose(options.peers), settings)
         results.put("throughput", measured)
     if "stored" in options.parts:
-        results.put("stored", stored.measure_stored(shared, settings))
+        results.put("stored", stored.measure_stored(shared, settings, quick=options.quick))
     if "growth" in options.parts:
         sizes = [int(size) for size in options.sizes.split(",")]
         results.put("growth", growth.measure_growth(shared, sizes, quick=options.quick))
@@ -109,10 +112,21 @@ class Results:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.sections: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        self._measured: list[str] = []
+
+    def failed(self) -> list[str]:
+        """Return the rows that broke in this run, in contrast to those whose tool is missing."""
+        return [
+            f"{part}: {name}"
+            for part in self._measured
+            for name, why in self.sections[part].get("skipped", {}).items()
+            if why.startswith("failed")
+        ]
 
     def put(self, name: str, section: Any) -> None:
         """Replace the section *name* and write the file."""
         self.sections[name] = section
+        self._measured.append(name)
         if name != "machine":
             self.sections.setdefault("commits", {})[name] = _commit()
         self.path.write_text(json.dumps(self.sections, indent=1) + "\n")

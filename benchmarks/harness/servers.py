@@ -14,10 +14,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pymongo import MongoClient
+from pymongo import MongoClient, ReplaceOne
 
 from flask_otp_auth.testing.mongod import LocalMongod, free_port
 
@@ -144,6 +145,21 @@ def forget_sessions(services_: Services, target: Target) -> None:
             database.execute(f"DELETE FROM {target.sessions}")
     else:
         services_.client[services_.database(target)][target.sessions].delete_many({})
+
+
+def an_hour_later(services_: Services, target: Target) -> None:
+    """Make the accounts look as if their users had signed in an hour ago."""
+    accounts = services_.client[services_.database(target)][f"{target.sessions}.accounts"]
+    changes = [ReplaceOne({"_id": found["_id"]}, _aged(found)) for found in accounts.find()]
+    accounts.bulk_write(changes, ordered=False)
+
+
+def _aged(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value - timedelta(hours=1)
+    if isinstance(value, dict):
+        return {name: _aged(inner) for name, inner in value.items()}
+    return [_aged(inner) for inner in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from .throughput import Run, Settings, describe, installed, measure, medians
 
 ROWS = "ours,node,node-2"
 SIZES = (10_000, 100_000)
+QUICK = (1_000, 10_000)
 
 
-def measure_stored(services: Services, settings: Settings) -> dict[str, Any]:
+def measure_stored(services: Services, settings: Settings, *, quick: bool) -> dict[str, Any]:
     """Measure each size in turn, the apps A B A B within it."""
     targets, skipped = installed(services, choose(ROWS))
     sizes: list[dict[str, Any]] = []
-    for size in SIZES:
+    for size in QUICK if quick else SIZES:
         runs: dict[str, list[Run]] = {target.name: [] for target in targets}
         for turn in range(settings.rounds):
             for target in targets:

@@ -38,6 +38,7 @@ class Target:
         seeded: Whether the users must exist before they log in; the app has a ``seed`` then.
         sqlite: Whether its database is a file of SQLite and not mongod's.
         redis: Whether it needs a Redis server.
+        returning: Whether its users have signed in an hour before.
     """
 
     name: str
@@ -54,9 +55,12 @@ class Target:
     seeded: bool = False
     sqlite: bool = False
     redis: bool = False
+    returning: bool = False
 
 
-def _ours(name: str, title: str, *options: dict[str, Any], email: bool = False) -> Target:
+def _ours(
+    name: str, title: str, *options: dict[str, Any], email: bool = False, returning: bool = False
+) -> Target:
     """Return a row of this extension: *options* in place of its defaults.
 
     A row that leaves a limit on is about it, so the version must have it.
@@ -75,6 +79,7 @@ def _ours(name: str, title: str, *options: dict[str, Any], email: bool = False) 
             ),
         },
         redis=REDIS_URI in values.values(),
+        returning=returning,
     )
 
 
@@ -140,6 +145,15 @@ FLOORS = (
         env={"BENCH_JOURNAL": "1"},
     ),
 )
+PROTECTED_FLOORS = (
+    Target(
+        "floor-accounts",
+        "Floor, verdict journaled, accounts protected",
+        "floor",
+        "otp-sms",
+        env={"BENCH_JOURNAL": "1", "BENCH_ACCOUNTS": "1"},
+    ),
+)
 LIMITED_FLOORS = (
     _limited_floor("mongodb", "MongoDB", "mongodb"),
     _limited_floor("redis", "Redis", REDIS_URI),
@@ -148,10 +162,12 @@ LIMITED_FLOORS = (
 
 TARGETS = (
     *FLOORS,
+    *PROTECTED_FLOORS,
     *LIMITED_FLOORS,
     _ours("ours-bare", "limits and lockout off", LIMITS_OFF, LOCKOUT_OFF),
     _ours("ours", "accounts protected, clients not limited", NO_CLIENT),
     _ours("ours-email", "the same, by e-mail", NO_CLIENT, email=True),
+    _ours("ours-again", "the same, users who come back within the day", NO_CLIENT, returning=True),
     _ours("ours-mongodb", "all defaults, clients counted in MongoDB"),
     _ours("ours-redis", "all defaults, clients counted in Redis", REDIS),
     _ours("ours-memory", "all defaults, clients counted in memory", MEMORY),
@@ -184,6 +200,7 @@ TARGETS = (
 # What each safety costs: each row differs from "accounts" or "default" in what its title says.
 VARIANTS = (
     *FLOORS,
+    *PROTECTED_FLOORS,
     _ours("bare", "limits and lockout off", LIMITS_OFF, LOCKOUT_OFF),
     _ours("lockout", "lockout alone", LIMITS_OFF),
     _ours("accounts", "accounts protected", NO_CLIENT),

@@ -13,7 +13,7 @@ from typing import Any
 from .environment import HERE, MissingToolError, say
 from .load import Plan
 from .procstat import cpu_seconds
-from .servers import Running, Services, forget_sessions, install, prepare, running
+from .servers import Running, Services, an_hour_later, forget_sessions, install, prepare, running
 from .targets import Target
 
 Run = dict[str, Any]
@@ -90,19 +90,20 @@ def measure(
     """
     prepare(services, target, settings.users)
     with running(services, target) as app:
-        warm_up = Plan(
-            app.port, target.dialect, settings.connections, settings.warm_up, settings.seconds
-        )
-        checked(target, send(warm_up))
+        before = settings.logins if target.returning else settings.warm_up
+        warm_up = Plan(app.port, target.dialect, settings.connections, before, settings.seconds)
+        known = checked(target, send(warm_up))["logins"]
         forget_sessions(services, target)
+        if target.returning:
+            an_hour_later(services, target)
         stock(app)
         plan = Plan(
             app.port,
             target.dialect,
             settings.connections,
-            settings.logins,
+            known if target.returning else settings.logins,
             settings.seconds,
-            first=settings.warm_up,
+            first=0 if target.returning else settings.warm_up,
         )
         before = _cpu(services, target, app)
         outcome = checked(target, send(plan))

@@ -2,7 +2,8 @@
 
 One insert for initiate, one find_one_and_update for verify, an HMAC in each, one HS256 token.
 It checks no body, no identifier, no account and no lock: nobody should use it. It is what the
-extension is measured against. With BENCH_LIMITS clients are limited by Flask-Limiter.
+extension is measured against. With BENCH_LIMITS clients are limited by Flask-Limiter, and with
+BENCH_ACCOUNTS accounts are protected as those of the extension are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import accounts
 import jwt
 from flask import Flask, Response, g, request
 from flask_limiter import Limiter
@@ -35,6 +37,7 @@ client: MongoClient[dict[str, Any]] = MongoClient(
     os.environ["BENCH_MONGO_URI"], connect=False, tz_aware=True
 )
 sessions = client.get_default_database().otp_sessions
+protected = sessions.database["otp_sessions.accounts"] if os.environ.get("BENCH_ACCOUNTS") else None
 judged = sessions.with_options(
     write_concern=WriteConcern("majority") if os.environ.get("BENCH_JOURNAL") else None
 )
@@ -64,13 +67,20 @@ def limited(view: Callable[[], Any]) -> Callable[[], Any]:
 
 @app.post("/otp/initiate")
 @limited
-def initiate() -> dict[str, Any]:
+def initiate() -> Any:
     """Store a session and hand its code to the load client."""
     body = request.get_json()
     session_id = secrets.token_hex(16)
     code = f"{secrets.randbelow(10**6):06d}"
     now = datetime.now(UTC)
     expires_at = now + timedelta(seconds=CODE_TTL)
+    account: dict[str, Any] = {}
+    if protected is not None:
+        key = accounts.key_of(KEY, body["identifier"])
+        found = accounts.admit(protected, key, session_id, now)
+        if found["event"] != "sent":
+            return {"error": found["event"]}, 429
+        account = {"account": key, "settle": found["settle"]}
     sessions.insert_one(
         {
             "_id": session_id,
@@ -79,10 +89,11 @@ def initiate() -> dict[str, Any]:
             "payload": body.get("payload"),
             "status": "pending",
             "attempts": 0,
-            "maxAttempts": MAX_ATTEMPTS,
+            "maxAttempts": found["granted"] if account else MAX_ATTEMPTS,
             "createdAt": now,
             "expiresAt": expires_at,
             "digest": digest(session_id, code),
+            **account,
         }
     )
     g.code = code
@@ -111,7 +122,11 @@ def verify() -> tuple[dict[str, Any], int]:
         ],
         return_document=ReturnDocument.AFTER,
     )
-    if session is None or session["status"] != "verified":
+    is_right = session is not None and session["status"] == "verified"
+    if protected is not None and session is not None and (not is_right or session["settle"]):
+        count = accounts.settle if is_right else accounts.fail
+        count(protected, session["account"], body["sessionId"], now)
+    if session is None or not is_right:
         return {"data": {"status": "invalid_code"}}, 401
     seconds = int(time.time())
     token = jwt.encode(
