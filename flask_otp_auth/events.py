@@ -132,6 +132,11 @@ def no_user_to_sign_in(session: Session) -> None:
     _log.warning("correct code, but no user: session=%s", short(session.session_id))
 
 
+def sign_in_refused(session: Session) -> None:
+    """Report a correct code of a user whom the application does not let in."""
+    _log.warning("correct code, but the user is refused: session=%s", short(session.session_id))
+
+
 def sign_in_failed(session: Session, code: str, error: Exception) -> AuthenticationFailed:
     """Report a handler that failed after a correct code.
 

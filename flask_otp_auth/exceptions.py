@@ -13,6 +13,7 @@ The errors form this tree; a number is the HTTP status::
             InvalidRefreshToken         401
             CsrfMismatch                401
             SessionExpired              403
+            Refused                     403
             SessionNotFound             404
             PayloadTooLarge             413
             UnsupportedMediaType        415
@@ -172,6 +173,22 @@ class SessionExpired(RequestError):
     error_code = "expired"
     data_status = "expired"
     detail = "Verification code has expired"
+
+
+class Refused(RequestError):
+    """Raised by a ``get_user_handler`` for a user who must not sign in, such as a blocked one.
+
+    After a correct code the person reads the text. Where the handler is asked before a code is
+    sent (``OTP_AUTH_SEND_TO_UNKNOWN = False``), it has the same effect as returning ``None``.
+
+    :param text: what the person reads; it must not contain anything secret.
+    """
+
+    code = 403
+    error_code = "refused"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
 
 
 class PayloadTooLarge(RequestError):

@@ -43,6 +43,9 @@ SendCode = TypeVar("SendCode", bound=SendCodeHandler)
 GetUser = TypeVar("GetUser", bound=GetUserHandler)
 VerifySuccess = TypeVar("VerifySuccess", bound=VerifySuccessHandler)
 
+# The argument of @otp.get_user_handler(), whose brackets are refused with a sentence.
+_NO_FUNCTION: Any = None
+
 
 class FlaskOtpAuth:
     """Sign in with a one-time code sent by SMS or email.
@@ -117,7 +120,7 @@ class FlaskOtpAuth:
         fixed_codes.announce(settings.test_identifiers, utc_now())
         weaknesses.announce(app, settings, makes_own_tokens=self._handlers.makes_own_tokens)
 
-    def send_code_handler(self, function: SendCode) -> SendCode:
+    def send_code_handler(self, function: SendCode = _NO_FUNCTION) -> SendCode:
         """Register the function that sends a code. Required.
 
         It is called as ``(code, identifier, method, payload)`` and returns ``True`` once the
@@ -125,26 +128,30 @@ class FlaskOtpAuth:
 
         :param function: a plain or an ``async`` function.
         :returns: *function* itself.
-        :raises HandlerSignatureError: it cannot be called with these arguments.
+        :raises HandlerSignatureError: it cannot be called with these arguments, or has parameters
+            of these names in another order.
         """
         self._handlers.set_send_code(function)
         return function
 
-    def get_user_handler(self, function: GetUser) -> GetUser:
+    def get_user_handler(self, function: GetUser = _NO_FUNCTION) -> GetUser:
         """Register the function that finds the user of an identifier, or signs them up. Required.
 
         It is called as ``(identifier, method, payload)`` and returns the user, or ``None``. It is
         called after a correct code and, with ``OTP_AUTH_SEND_TO_UNKNOWN = False``, also before a
-        code is sent. The payload comes from the client: do not grant any rights because of it.
+        code is sent, when :attr:`is_asking_before_send` is true. The payload comes from the client:
+        do not grant any rights because of it. Raise :exc:`~flask_otp_auth.exceptions.Refused` for a
+        user who must not sign in.
 
         :param function: a plain or an ``async`` function.
         :returns: *function* itself.
-        :raises HandlerSignatureError: it cannot be called with these arguments.
+        :raises HandlerSignatureError: it cannot be called with these arguments, or has parameters
+            of these names in another order.
         """
         self._handlers.set_get_user(function)
         return function
 
-    def verify_success_handler(self, function: VerifySuccess) -> VerifySuccess:
+    def verify_success_handler(self, function: VerifySuccess = _NO_FUNCTION) -> VerifySuccess:
         """Register the function that completes a sign-in. Without it, JWTs are issued.
 
         It is called as ``(user, identifier, method, payload)`` and returns
@@ -154,7 +161,8 @@ class FlaskOtpAuth:
 
         :param function: a plain or an ``async`` function.
         :returns: *function* itself.
-        :raises HandlerSignatureError: it cannot be called with these arguments.
+        :raises HandlerSignatureError: it cannot be called with these arguments, or has parameters
+            of these names in another order.
         """
         self._handlers.set_verify_success(function)
         return function
@@ -266,6 +274,15 @@ class FlaskOtpAuth:
         :raises ServiceUnavailable: MongoDB did not answer in time.
         """
         return flow.is_logged_out(self._state(), jwt_payload)
+
+    @property
+    def is_asking_before_send(self) -> bool:
+        """Whether the ``get_user_handler`` is being called before a code is sent.
+
+        Nobody has shown then that the identifier is theirs, so a handler that signs people up must
+        not do so. This only happens with ``OTP_AUTH_SEND_TO_UNKNOWN = False``.
+        """
+        return self._handlers.is_asking_before_send
 
     def _state(self) -> AppState:
         return self._state_of(current_app)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from flask import Flask, current_app
 
 from . import events
-from .exceptions import HandlerSignatureError, MissingHandlerError
+from .exceptions import HandlerSignatureError, MissingHandlerError, Refused
 from .types import (
     AuthResult,
     GetUserHandler,
@@ -23,6 +23,8 @@ from .types import (
     SendCodeHandler,
     VerifySuccessHandler,
 )
+
+_asks_before_send: ContextVar[bool] = ContextVar("otp_auth_asks_before_send", default=False)
 
 
 class Handlers:
@@ -110,6 +112,21 @@ class Handlers:
         user = _call(self._get_user, identifier, method, payload)
         return None if user is False else user
 
+    def has_user(self, identifier: str, method: Method, payload: Payload | None) -> bool:
+        """Return whether the application has a user to send a code to."""
+        token = _asks_before_send.set(True)
+        try:
+            return self.get_user(identifier, method, payload) is not None
+        except Refused:
+            return False
+        finally:
+            _asks_before_send.reset(token)
+
+    @property
+    def is_asking_before_send(self) -> bool:
+        """Whether the ``get_user_handler`` is being called before a code is sent."""
+        return _asks_before_send.get()
+
     def verify_success(
         self, user: Any, identifier: str, method: Method, payload: Payload | None
     ) -> AuthResult:
@@ -138,20 +155,33 @@ def check_signature(decorator: str, function: object, parameters: str) -> None:
 
     :param decorator: the decorator that it was given to, for the error.
     :param parameters: the names of the positional arguments, separated by ``", "``.
-    :raises HandlerSignatureError: *function* is not callable, does not accept these arguments, is
-        a generator, or is ``async`` although Flask cannot run it.
+    :raises HandlerSignatureError: *function* is not callable, does not accept these arguments, has
+        them in another order, is a generator, or is ``async`` although Flask cannot run it.
     """
+    if function is None:
+        raise HandlerSignatureError(
+            decorator,
+            f"needs a function ({parameters}): write @otp.{decorator} above it, without brackets",
+        )
     name = getattr(function, "__qualname__", repr(type(function)))
     if not callable(function):
         raise HandlerSignatureError(decorator, f"needs a function ({parameters}), got {name}")
+    names = parameters.split(", ")
     try:
-        inspect.signature(function).bind(*parameters.split(", "))
+        signature = inspect.signature(function)
+        signature.bind(*names)
     except TypeError:
         raise HandlerSignatureError(
             decorator, f"calls its function as ({parameters}); {name} does not accept these"
         ) from None
-    except ValueError:
-        pass  # some builtins have no signature that could be checked
+    except ValueError:  # some builtins have no signature that could be checked
+        signature = inspect.Signature()
+    if not _is_in_order(signature, names):
+        raise HandlerSignatureError(
+            decorator,
+            f"calls its function as ({parameters}), by position; {name} has these names in "
+            "another order",
+        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise HandlerSignatureError(
             decorator, f"needs a function that returns; {name} is a generator and would never run"
@@ -160,6 +190,15 @@ def check_signature(decorator: str, function: object, parameters: str) -> None:
         raise HandlerSignatureError(
             decorator, f"got the async function {name}, which needs: pip install 'flask[async]'"
         )
+
+
+def _is_in_order(signature: inspect.Signature, names: list[str]) -> bool:
+    """Return whether each parameter that has one of *names* is in the position of that name."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    own = [each.name for each in signature.parameters.values() if each.kind in positional]
+    return all(
+        name not in names or names.index(name) == position for position, name in enumerate(own)
+    )
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -187,7 +226,7 @@ def _beside_loop(run: Callable[[], Any]) -> Any:
     except RuntimeError:
         return run()
     # In the same context, so that current_app, request and g are those of the view.
-    context = contextvars.copy_context()
+    context = copy_context()
     with ThreadPoolExecutor(1, "flask_otp_auth_async") as thread:
         return thread.submit(context.run, run).result()
 

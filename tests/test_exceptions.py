@@ -31,6 +31,7 @@ ANSWERS = {
     "SessionAlreadyVerified": (400, "alreadyVerified", "Session already verified"),
     "SessionExpired": (403, "expired", "Verification code has expired"),
     "SessionNotFound": (404, "notFound", "Session not found or expired"),
+    "Refused": (403, "refused", "Closed until Monday."),
     "PayloadTooLarge": (413, "payloadTooLarge", None),
     "UnsupportedMediaType": (415, "unsupportedMediaType", None),
     "TooManyRequests": (429, "tooManyRequests", None),
@@ -44,8 +45,11 @@ ANSWERS = {
 
 
 def make(name):
-    arguments = {"retry_after": 30, "scope": "client"} if name == "TooManyRequests" else {}
-    return getattr(exceptions, name)(**arguments)
+    arguments = {
+        "TooManyRequests": {"retry_after": 30, "scope": "client"},
+        "Refused": {"text": "Closed until Monday."},
+    }
+    return getattr(exceptions, name)(**arguments.get(name, {}))
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -14,6 +14,7 @@ from flask_otp_auth.exceptions import (
     AuthenticationFailed,
     HandlerSignatureError,
     MissingHandlerError,
+    Refused,
     SendFailed,
     SessionAlreadyVerified,
 )
@@ -98,6 +99,38 @@ def test_a_function_that_cannot_be_called_so_is_refused_at_once(decorator, wrong
     assert DECORATORS[decorator] in str(caught.value)
     assert isinstance(caught.value, ConfigurationError)
     assert isinstance(caught.value, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("decorator", "parameters"),
+    [
+        ("send_code_handler", "identifier, code, method, payload"),
+        ("send_code_handler", "code, identifier, payload, method"),
+        ("send_code_handler", "code, identifier, method, data=None, payload=None"),
+        ("get_user_handler", "method, identifier, payload"),
+        ("verify_success_handler", "identifier, user, method, payload"),
+        ("verify_success_handler", "identifier, *others"),
+    ],
+)
+def test_parameters_with_our_names_in_another_order_are_refused_at_once(decorator, parameters):
+    """The sender would send the code to the code."""
+    scope = {}
+    exec(f"def handle({parameters}): return True", scope)
+    with pytest.raises(HandlerSignatureError, match="handle has these names in another order"):
+        getattr(FlaskOtpAuth(), decorator)(scope["handle"])
+
+
+@pytest.mark.parametrize("parameters", ["to, what, how, data", "_code, identifier, method, data"])
+def test_parameters_with_other_names_are_accepted(parameters):
+    scope = {}
+    exec(f"def handle({parameters}): return True", scope)
+    FlaskOtpAuth().send_code_handler(scope["handle"])
+
+
+@pytest.mark.parametrize("decorator", DECORATORS)
+def test_brackets_behind_a_decorator_are_refused_with_what_to_write(decorator):
+    with pytest.raises(HandlerSignatureError, match=f"write @otp.{decorator} above it, without"):
+        getattr(FlaskOtpAuth(), decorator)()
 
 
 @pytest.mark.parametrize("decorator", DECORATORS)
@@ -314,6 +347,70 @@ def test_no_user_is_an_answer_and_not_a_failure(make_world, style):
         with pytest.raises(SessionAlreadyVerified):
             world.otp.verify(session_id, code)
     assert [name for name, *_ in calls] == ["send_code_handler", "get_user_handler"]
+
+
+@STYLES
+def test_a_refused_user_reads_why_and_the_code_is_used_up(make_world, caplog, style):
+    world = make_world(handlers=False)
+    calls = register(
+        world, style, get_user_handler=failing(Refused("Your account is closed until Monday."))
+    )
+    session_id = world.initiate()
+    code = calls[0][1]
+    answer = world.verify(session_id, code)
+    assert answer.status_code == answer.json["status"] == 403
+    assert answer.json["error"] | {"id": ""} == {
+        "id": "",
+        "title": "Forbidden",
+        "detail": "Your account is closed until Monday.",
+        "code": "refused",
+    }
+    assert answer.json["error"]["id"] not in ("", None)
+    assert not [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert world.verify(session_id, code).json["error"]["code"] == "alreadyVerified"
+
+
+def test_python_gets_a_refusal_as_its_typed_error(make_world):
+    world = make_world(handlers=False)
+    calls = register(world, "plain", get_user_handler=failing(Refused("Ask your manager.")))
+    with world.app.app_context(), pytest.raises(Refused, match="Ask your manager"):
+        sign_in(world, calls)
+
+
+@pytest.mark.parametrize("background", [False, True])
+@STYLES
+def test_nobody_learns_from_outside_who_is_refused(make_world, style, background):
+    world = make_world(handlers=False, SEND_TO_UNKNOWN=False, SEND_IN_BACKGROUND=background)
+    calls = register(world, style, get_user_handler=failing(Refused("Your account is closed.")))
+    answer = world.client.post("/otp/initiate", json={"identifier": PHONE, "method": "sms"})
+    if background:
+        world.app.extensions["otp_auth"].background.drain()
+    assert answer.status_code == 200
+    assert set(answer.json["data"]) == {"sessionId", "expiresAt", "ttl"}
+    assert [name for name, *_ in calls] == ["get_user_handler"]
+
+
+@pytest.mark.parametrize("background", [False, True])
+@STYLES
+def test_a_handler_that_signs_people_up_can_tell_that_nobody_has_typed_a_code(
+    make_world, style, background
+):
+    """Otherwise anybody could make an account for the address of somebody else."""
+    world = make_world(handlers=False, SEND_TO_UNKNOWN=False, SEND_IN_BACKGROUND=background)
+    asked = []
+
+    def get_or_add_user(*args):
+        asked.append(world.otp.is_asking_before_send)
+        return {"id": "7"}
+
+    calls = register(world, style, get_user_handler=get_or_add_user)
+    session_id = world.initiate()
+    if background:
+        world.app.extensions["otp_auth"].background.drain()
+    (code,) = [call[1] for call in calls if call[0] == "send_code_handler"]
+    assert world.verify(session_id, code).status_code == 200
+    assert asked == [True, False]
+    assert world.otp.is_asking_before_send is False
 
 
 def test_the_answer_of_verify_success_may_have_more_and_any_user(make_world):

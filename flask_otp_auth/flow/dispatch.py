@@ -74,7 +74,7 @@ def _deliver(state: AppState, session: Session, code: str, undo: Callable[[], No
     """
     handlers, to = state.handlers, (session.identifier, session.method, session.payload)
     try:
-        if not state.settings.send_to_unknown and handlers.get_user(*to) is None:
+        if not state.settings.send_to_unknown and not handlers.has_user(*to):
             events.no_user_to_send_to(session)
             return False
         with sending(session):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from .. import codes, events, tokens
 from ..clock import utc_now
-from ..exceptions import OtpAuthError, SessionAlreadyVerified
+from ..exceptions import OtpAuthError, Refused, SessionAlreadyVerified
 from ..state import AppState
 from ..store.account import Event
 from ..store.accounts import Failure
@@ -34,6 +34,7 @@ def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
     :param session_id: the id that the client sent.
     :param typed: the code as it was typed.
     :raises SessionAlreadyVerified: the session has already been verified.
+    :raises Refused: the code was correct, but the application does not let its user in.
     :raises AuthenticationFailed: the code was correct, but a handler failed.
     :raises InternalError: the stored session is damaged, or MongoDB refused the operation.
     :raises ServiceUnavailable: MongoDB did not answer in time.
@@ -124,6 +125,9 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
             user=auth.user,
             device_token=_device_token(state, session),
         )
+    except Refused:
+        events.sign_in_refused(session)
+        raise
     except Exception as error:
         failure = events.sign_in_failed(session, code, error)
     raise failure
