@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -10,11 +9,11 @@ from itsdangerous import BadSignature, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from .codes import derive_key
+from .types import AccountId
 
-_ID_BYTES = 16
 _TOKEN_MAX = 256
 # Checked in place of what cannot be a token, so that the check takes as long as for a real one.
-_NO_TOKEN = f"{'0' * 2 * _ID_BYTES}.AAAAAA.{'A' * 43}"
+_NO_TOKEN = f"{'0' * 32}.AAAAAA.{'A' * 43}"
 
 
 class DeviceTokens:
@@ -35,24 +34,19 @@ class DeviceTokens:
         self._keys = [derive_key(secret, "flask-otp-auth devices") for secret in reversed(secrets_)]
         self.lifetime = lifetime
 
-    def issue(self, account: str, device: str | None = None) -> str:
-        """Return a new token for a device of an account.
+    def issue(self, device: AccountId) -> str:
+        """Return a new token for a device of an account."""
+        return self._signer(device).sign(device.device or "").decode()
 
-        :param account: the key of the account.
-        :param device: the id of a known device; without it, the token is for a new device.
-        """
-        device = device or secrets.token_hex(_ID_BYTES)
-        return self._signer(account).sign(device).decode()
+    def read(self, account: AccountId, tokens: Sequence[object]) -> list[AccountId]:
+        """Return the devices of an account that *tokens* identify, whether or not it has them.
 
-    def read(self, account: str, tokens: Sequence[object]) -> str | None:
-        """Return the id of the first device that *tokens* identify, or ``None`` if there is none.
-
-        :param account: the key of the account.
+        :param account: the account.
         :param tokens: the values that the client sent, whatever they are. There may be several,
             since a browser sends two cookies of one name if a subdomain has set one of them.
         """
         signer = self._signer(account)
-        device = None
+        devices = []
         for token in tokens or [None]:
             if not (isinstance(token, str) and token.isascii() and len(token) <= _TOKEN_MAX):
                 token = _NO_TOKEN
@@ -60,13 +54,13 @@ class DeviceTokens:
                 found = signer.unsign(token, max_age=self.lifetime)
             except BadSignature:
                 continue
-            if device is None and _is_canonical(token):
-                device = found.decode()
-        return device
+            if _is_canonical(token):
+                devices.append(AccountId(account.account, found.decode()))
+        return list(dict.fromkeys(devices))
 
-    def _signer(self, account: str) -> TimestampSigner:
+    def _signer(self, account: AccountId) -> TimestampSigner:
         return TimestampSigner(
-            self._keys, salt=account, key_derivation="hmac", digest_method=sha256
+            self._keys, salt=account.account, key_derivation="hmac", digest_method=sha256
         )
 
 

@@ -12,7 +12,6 @@ from flask_pymongo import PyMongo
 
 from . import cli, flow, openapi, tokens, weaknesses
 from .clock import utc_now
-from .connection import close_with, connect
 from .delivery.providers import require_usable_urls
 from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
@@ -23,7 +22,7 @@ from .language import preferred_language
 from .settings import fixed_codes, read_settings
 from .settings.keys import require_jwt_key
 from .state import EXTENSION, AppState, build_state
-from .store.database import database_of
+from .store.database import close_with, connect, database_of
 from .types import (
     GetUserHandler,
     InitiateResult,

@@ -63,6 +63,32 @@ class VerifyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountId:
+    """The id of an account, or of one of its trusted devices, each of which has its own document.
+
+    :param account: the HMAC of the account, in hexadecimal digits.
+    :param device: the id of the device, or ``None`` for the account itself.
+    """
+
+    account: str
+    device: str | None = None
+
+    def __str__(self) -> str:
+        return self.account if self.device is None else f"{self.account}:{self.device}"
+
+    @classmethod
+    def parse(cls, text: str) -> AccountId:
+        """Return the id that ``str()`` has written."""
+        account, colon, device = text.partition(":")
+        return cls(account, device if colon else None)
+
+    @property
+    def owner(self) -> AccountId:
+        """The account itself."""
+        return AccountId(self.account)
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A stored session, without anything that helps to guess its code.
 
@@ -77,7 +103,7 @@ class Session:
     :param verified_at: when the correct code came, in UTC, or ``None``.
     :param payload: the payload that the client sent, or ``None``.
     :param resends: the number of codes that were requested after the first.
-    :param account: the id of the account document in which its sends and failures are counted.
+    :param account: the account or the trusted device for which its sends and failures count.
     :param locale: the language of its messages as a BCP 47 tag, or ``None``.
     """
 
@@ -92,7 +118,7 @@ class Session:
     verified_at: datetime | None
     payload: Payload | None
     resends: int = 0
-    account: str | None = None
+    account: AccountId | None = None
     locale: str | None = None
 
     def __repr__(self) -> str:

@@ -30,6 +30,7 @@ from flask_otp_auth.exceptions import (
     SendFailed,
     SessionAlreadyVerified,
 )
+from flask_otp_auth.types import AccountId
 
 PHONE = "+46701234567"
 EMAIL = "user@example.com"
@@ -522,7 +523,7 @@ def test_a_session_can_be_looked_at_all_through_its_life(world, clock):
             expires_at=NOW + timedelta(seconds=300),
             verified_at=None,
             payload={"a": [1]},
-            account=world.sessions.find_one()["account"],
+            account=AccountId.parse(world.sessions.find_one()["account"]),
         )
         world.otp.verify(started.session_id, world.wrong_code)
         assert world.otp.get_session(started.session_id).attempts == 1

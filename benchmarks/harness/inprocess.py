@@ -40,7 +40,7 @@ CLAIMS: Rules = (
             "/redis/",
         ),
     ),
-    ("accounts", ("/flask_otp_auth/store/account", "/flask_otp_auth/store/admission")),
+    ("accounts", ("/flask_otp_auth/store/account",)),
     ("token", ("/flask_otp_auth/tokens", "/flask_jwt_extended/", "/jwt/")),
 )
 # ... or else the innermost frame that belongs to one of these.

@@ -26,8 +26,9 @@ from pymongo.errors import DuplicateKeyError
 
 from flask_otp_auth import FlaskOtpAuth, Session
 from flask_otp_auth.identifiers import account_of
-from flask_otp_auth.store.account import Event
+from flask_otp_auth.store.account import Event, Reservation
 from flask_otp_auth.store.database import database_calls
+from flask_otp_auth.types import AccountId
 
 SESSION_ID = re.compile(r"[0-9a-f]{32}")
 TAKES_A_SESSION = ("otp_auth.verify", "otp_auth.resend")
@@ -77,16 +78,16 @@ def take_over_one(app: Flask, sessions: Sessions, session_id: str) -> None:
     if found is None:
         return
     state = app.extensions["otp_auth"]
-    session = session_of(found, state.accounts.key_of(account_of(found["identifier"])))
+    session = session_of(found, state.accounts.id_of(account_of(found["identifier"])))
     settle = True
     if session.status == "pending":
         # Its attempts count for the account like those of any other session.
-        admission = state.accounts.admit_unlimited(
-            session.account,
-            session_id,
-            tries=max(1, session.max_attempts - session.attempts),
-            expires_at=session.expires_at,
+        tries = max(1, session.max_attempts - session.attempts)
+        admission = state.accounts.admit(
+            [session.account],
             now=datetime.now(UTC),
+            reserve=Reservation(session_id, tries, session.expires_at),
+            counts=False,
         )
         if admission.event is not Event.SENT:
             return
@@ -100,7 +101,7 @@ def take_over_one(app: Flask, sessions: Sessions, session_id: str) -> None:
     sessions.update_one({"_id": found["_id"]}, taken)
 
 
-def session_of(found: Mapping[str, Any], account: str) -> Session:
+def session_of(found: Mapping[str, Any], account: AccountId) -> Session:
     """Return a session of the Node plugin as one of ours."""
     return Session(
         session_id=found["sessionId"],

@@ -12,8 +12,7 @@ from .. import codes, flow, identifiers
 from ..clock import utc_now
 from ..redaction import describe, short
 from ..state import AppState
-from ..store.account import bound
-from ..store.accounts import AccountRecord
+from ..store.account import AccountRecord
 from ..types import Session
 from .output import (
     command,
@@ -52,7 +51,8 @@ def sessions(identifier: str, method: str | None, last: int, reveal: bool, as_js
         identifier, method_of(identifier, method), state.settings.default_region
     )
     with reaching_database(state):
-        records = state.accounts.find(state.accounts.key_of(identifiers.account_of(normalised)))
+        account = state.accounts.id_of(identifiers.account_of(normalised))
+        records = state.accounts.find(account, utc_now())
         found = state.sessions.of_identifier(normalised, last)
     shown = normalised if reveal else identifiers.mask(normalised)
     accounts = [_account(record, state, reveal) for record in records]
@@ -67,16 +67,14 @@ def sessions(identifier: str, method: str | None, last: int, reveal: bool, as_js
 
 
 def _account(record: AccountRecord, state: AppState, reveal: bool) -> dict[str, Any]:
-    now = utc_now()
-    device = record.key.partition(":")[2] if record.is_device else None
-    is_disabled = record.failures >= bound(state.accounts.rules)
-    waits = record.locked_until is not None and record.locked_until > now
-    lock = "disabled" if is_disabled else "waiting" if waits else "open"
+    device = record.account.device
+    is_disabled = record.failures >= state.accounts.rules.bound
+    lock = "disabled" if is_disabled else "waiting" if record.locked_until else "open"
     return {
         "device": device and (device if reveal else f"{device[:8]}..."),
         "state": "damaged, so disabled" if record.is_damaged else lock,
         "failures": None if record.is_damaged else record.failures,
-        "lockedUntil": record.locked_until if waits else None,
+        "lockedUntil": record.locked_until,
         "sends": len(record.sends),
         "lastSend": record.sends[0] if record.sends else None,
         "reservedTries": record.reserved_tries,

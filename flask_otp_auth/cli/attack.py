@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from ..settings import Settings
 from ..state import account_rules
-from ..store.account import LONGEST_WAIT
-from ..store.admission import MOST_OPEN
-from ..store.failures import FIRST_WAIT
+from ..store.account import FIRST_WAIT, LONGEST_WAIT, MOST_OPEN
 
 # An attack with more sends than this is assumed to continue at the same pace.
 _MOST_SENDS = 50_000

@@ -8,12 +8,11 @@ from datetime import datetime
 
 from .. import events, identifiers
 from ..clock import utc_now
-from ..exceptions import IdentifierLocked, TooManyRequests
+from ..exceptions import IdentifierLocked, InternalError, TooManyRequests
 from ..state import AppState
-from ..store.account import Event
-from ..store.accounts import Admission
+from ..store.account import Admission, Event
 from ..store.database import database_calls
-from ..types import Method, Session
+from ..types import AccountId, Method, Session
 
 # What the signal says about the event of an account.
 _REFUSALS = {
@@ -31,9 +30,14 @@ def is_session_id(text: str) -> bool:
     return _SESSION_ID.fullmatch(text) is not None
 
 
-def account_of(state: AppState, session: Session) -> str:
-    """Return the id of the account document of a session."""
-    return session.account or state.accounts.key_of(identifiers.account_of(session.identifier))
+def account_of(session: Session) -> AccountId:
+    """Return the account, or the trusted device, that admitted a session.
+
+    :raises InternalError: the stored session is damaged.
+    """
+    if session.account is None:
+        raise events.failed(InternalError(), "a stored session lacks its account")
+    return session.account
 
 
 def unlock(state: AppState, identifier: str, method: Method) -> bool:
@@ -48,7 +52,7 @@ def unlock(state: AppState, identifier: str, method: Method) -> bool:
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
     identifier = identifiers.normalise(identifier, method, state.settings.default_region)
-    account = state.accounts.key_of(identifiers.account_of(identifier))
+    account = state.accounts.id_of(identifiers.account_of(identifier))
     with database_calls(state.settings.db_timeout):
         cleared = state.accounts.unlock(account, utc_now())
     if cleared:
@@ -88,7 +92,6 @@ def require_admitted(
     """Raise the refusal of an account, unless it admitted the send.
 
     :param admission: what the account said.
-
     :param is_stored: whether the session is stored already.
     """
     if admission.event is Event.SENT:

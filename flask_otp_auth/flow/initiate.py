@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from .. import codes, events, identifiers
 from ..clock import utc_now
 from ..settings.fixed_codes import fixed_code
 from ..state import AppState
-from ..store.accounts import Admission
+from ..store.account import Reservation
 from ..store.database import database_calls
-from ..types import InitiateResult, Method, Payload, Session
+from ..types import AccountId, InitiateResult, Method, Payload, Session
 from .accounts import account_of, require_admitted
 from .dispatch import dispatch, reserved_slot
 
@@ -49,14 +49,28 @@ def initiate(
     fixed = fixed_code(settings.test_identifiers, identifier, now)
     if settings.phone_regions is not None and method == "sms" and fixed is None:
         identifiers.require_region(identifier, settings.phone_regions)
-    account = _account_for(state, identifier, device_tokens)
-    session = _new_session(state, identifier, method, payload, account, locale, now)
+    account = state.accounts.id_of(identifiers.account_of(identifier))
+    asking = [account]
+    if state.devices is not None:
+        asking += state.devices.read(account, device_tokens)
+    session = Session(
+        session_id=codes.draw_session_id(),
+        identifier=identifier,
+        method=method,
+        status="pending",
+        attempts=0,
+        max_attempts=settings.max_attempts,
+        created_at=now,
+        expires_at=now + timedelta(seconds=settings.code_ttl),
+        verified_at=None,
+        payload=payload,
+        locale=locale,
+    )
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code)
     with reserved_slot(state, needed=fixed is None) as slot:
-        admit = state.accounts.admit if fixed is None else state.accounts.admit_unlimited
-        session = _admit_and_store(state, session, digest, admit, now)
-    is_trusted = state.accounts.account_and_device(account)[1] is not None
+        session = _admit_and_store(state, session, asking, digest, counts=fixed is None)
+    is_trusted = account_of(session).device is not None
     events.session_started(session, by_trusted_device=is_trusted)
     if fixed is None:
         dispatch(
@@ -68,64 +82,32 @@ def initiate(
 def _admit_and_store(
     state: AppState,
     session: Session,
+    asking: Sequence[AccountId],
     digest: bytes,
-    admit: Callable[..., Admission],
-    now: datetime,
+    *,
+    counts: bool,
 ) -> Session:
-    """Have the account admit a session, store it, and return it with the attempts granted to it."""
+    """Have the account admit a session, store it, and return it with the attempts granted to it.
+
+    :param asking: the account, and the trusted devices that the request may come from.
+    :param counts: whether it counts for the limits on sends.
+    """
+    now = session.created_at
+    reserve = Reservation(session.session_id, session.max_attempts, session.expires_at)
     timeout = state.settings.db_timeout
     with database_calls(timeout):
         state.indexes.ensure(timeout)
-        admission = admit(
-            session.account,
-            session.session_id,
-            tries=session.max_attempts,
-            expires_at=session.expires_at,
-            now=now,
-        )
+        admission = state.accounts.admit(asking, now=now, reserve=reserve, counts=counts)
         require_admitted(state, admission, session, now, is_stored=False)
-        session = replace(session, max_attempts=admission.tries)
+        session = replace(session, account=admission.account, max_attempts=admission.tries)
         state.sessions.insert(session, digest, settle=admission.settle)
     return session
-
-
-def _account_for(state: AppState, identifier: str, device_tokens: Sequence[object]) -> str:
-    """Return the id of the account's document, or of that of the trusted device, if it is one."""
-    name = identifiers.account_of(identifier)
-    account = state.accounts.key_of(name)
-    if state.devices is None:
-        return account
-    device = state.devices.read(account, device_tokens)
-    return account if device is None else state.accounts.key_of(name, device)
-
-
-def _new_session(
-    state: AppState,
-    identifier: str,
-    method: Method,
-    payload: Payload | None,
-    account: str,
-    locale: str | None,
-    now: datetime,
-) -> Session:
-    return Session(
-        session_id=codes.draw_session_id(),
-        identifier=identifier,
-        method=method,
-        status="pending",
-        attempts=0,
-        max_attempts=state.settings.max_attempts,
-        created_at=now,
-        expires_at=now + timedelta(seconds=state.settings.code_ttl),
-        verified_at=None,
-        payload=payload,
-        account=account,
-        locale=locale,
-    )
 
 
 def _withdraw(state: AppState, session: Session) -> None:
     """End a session whose code was not sent, and give the send back to the account."""
     with database_calls(state.settings.db_timeout):
         state.sessions.discard(session.session_id)
-        state.accounts.give_back(account_of(state, session), session.created_at, session.session_id)
+        state.accounts.give_back(
+            account_of(session), sent_at=session.created_at, session_id=session.session_id
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .. import codes
@@ -37,7 +37,7 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
         code = fixed or codes.draw(state.settings.code_length)
         digest = state.digester.digest(session_id, code)
         with reserved_slot(state, needed=fixed is None) as slot:
-            session = _admit_and_extend(state, session, digest, now, is_limited=fixed is None)
+            session = _admit_and_extend(state, session, digest, now, counts=fixed is None)
     if fixed is None:
         added = _AddedCode(state, session, digest, now)
         dispatch(state, session, code, slot, undo=added.withdraw, undo_later=added.drop)
@@ -59,20 +59,19 @@ def _resendable(state: AppState, session_id: str) -> Session:
 
 
 def _admit_and_extend(
-    state: AppState, session: Session, digest: bytes, now: datetime, *, is_limited: bool
+    state: AppState, session: Session, digest: bytes, now: datetime, *, counts: bool
 ) -> Session:
     """Have the account admit another send, and store its code beside the earlier ones."""
-    accounts, account = state.accounts, account_of(state, session)
-    admit = accounts.admit_resend if is_limited else accounts.admit_resend_unlimited
-    require_admitted(state, admit(account, now), session, now, is_stored=True)
+    admission = state.accounts.admit([account_of(session)], now=now, counts=counts)
+    require_admitted(state, admission, session, now, is_stored=True)
     extended = state.sessions.add_code(
         session.session_id, digest, max_resends=state.settings.max_resends, now=now
     )
     if extended is None:  # it has ended, or used its last resend, since it was looked up
-        accounts.give_back(account, now)
+        state.accounts.give_back(admission.account, sent_at=now, session_id=None)
         _resendable(state, session.session_id)
         raise SessionNotFound
-    return extended
+    return replace(extended, account=admission.account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,9 @@ class _AddedCode:
         """Remove the code, and give the resend and the send back."""
         with database_calls(self.state.settings.db_timeout):
             self.state.sessions.take_back_resend(self.session.session_id, self.digest)
-            self.state.accounts.give_back(account_of(self.state, self.session), self.admitted_at)
+            self.state.accounts.give_back(
+                account_of(self.session), sent_at=self.admitted_at, session_id=None
+            )
 
     def drop(self) -> None:
         """Remove the code alone, which no client can see."""

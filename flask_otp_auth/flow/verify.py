@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from .. import codes, events, tokens
 from ..clock import utc_now
 from ..exceptions import OtpAuthError, Refused, SessionAlreadyVerified
 from ..state import AppState
-from ..store.account import Event
-from ..store.accounts import Failure
+from ..store.account import Event, Failure
 from ..store.database import database_calls
 from ..store.sessions import Verdict
 from ..store.verdict import Outcome
@@ -87,7 +86,7 @@ def _count_failure(state: AppState, verdict: Verdict, now: datetime) -> Failure 
         return None
     session = verdict.session
     failure = state.accounts.record_failure(
-        account_of(state, session), session.session_id, judged_at=verdict.judged_at, now=now
+        account_of(session), session.session_id, judged_at=verdict.judged_at, now=now
     )
     others = [id_ for id_ in failure.open_sessions if id_ != session.session_id]
     if failure.failures == 1 and others:
@@ -101,7 +100,7 @@ def _settle(state: AppState, verdict: Verdict, now: datetime) -> None:
     session = verdict.session
     if not state.accounts.rules.counts_failures or not (verdict.settle or session.attempts):
         return
-    account = account_of(state, session)
+    account = account_of(session)
     try:
         with database_calls(state.settings.db_timeout):
             state.accounts.settle(account, session.session_id, judged_at=verdict.judged_at, now=now)
@@ -134,10 +133,16 @@ def _complete(state: AppState, session: Session, now: datetime, code: str) -> Ve
 
 
 def _device_token(state: AppState, session: Session) -> str | None:
-    """Return the token that makes the device a trusted one, or ``None`` without that option."""
+    """Make the device a trusted one, and return its token, or ``None`` without that option."""
     if state.devices is None:
         return None
-    return state.devices.issue(*state.accounts.account_and_device(account_of(state, session)))
+    until = utc_now() + timedelta(seconds=state.devices.lifetime)
+    try:
+        with database_calls(state.settings.db_timeout):
+            device = state.accounts.trust(account_of(session), until)
+    except OtpAuthError:
+        return None  # this is no reason to refuse the correct code; the error has been logged
+    return state.devices.issue(device)
 
 
 def _sign_in(state: AppState, user: object, session: Session, now: datetime) -> AuthResult:

@@ -1,24 +1,32 @@
-"""The document of an account: its rules, its events, and how every update reads it."""
+"""An account: its rules, its answers, and how every update reads and leaves its document."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from .expressions import Expression, Stage, has_type, is_list_of, where
+from ..types import AccountId
+from .expressions import Expression, Stage, has_type, is_list_of, later, where
 
-#: The longest wait for a new code after failures.
+#: The first wait after failures; each of the next is twice as long, up to the longest.
+FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(seconds=900)
 #: The failures that a damaged document counts as: above every bound, so that it stays locked.
 DAMAGED = 2**31 - 1
+#: Failures that have not disabled an account are forgotten so long after the last of them.
+FAILURES_LAPSE = timedelta(days=365)
 #: A reservation that ends later than this comes from a server whose clock is ahead, and is ignored.
 LONGEST_RESERVATION = timedelta(hours=2)
 #: The longest time that a count is expected to take after its verdict, whatever the timeout.
 LONGEST_COUNT = timedelta(minutes=30)
-# A document is kept for this much longer than what it holds, since the clocks of servers differ.
-_SKEW = timedelta(minutes=1)
+#: The open sessions that an account can have; only an application without limits can reach this.
+MOST_OPEN = 1000
+#: The trusted devices that an account can have; one more takes the place of the longest unused.
+MOST_DEVICES = 10
+#: A document is kept for this much longer than what it holds, since the clocks of servers differ.
+SKEW = timedelta(minutes=1)
 
 
 class Event(StrEnum):
@@ -67,82 +75,165 @@ class AccountRules:
         """Whether wrong codes have any consequences for an account."""
         return self.lockout_threshold is not None or self.disable_after is not None
 
-
-def milliseconds(time: timedelta) -> int:
-    """Return a duration in milliseconds, as MongoDB adds it to a date."""
-    return time // timedelta(milliseconds=1)
-
-
-def later(moment: Expression, by: timedelta) -> Expression:
-    """Return the time *by* after *moment*; it is null if *moment* is missing."""
-    return {"$add": [moment, milliseconds(by)]}
+    @property
+    def bound(self) -> int:
+        """The number of consecutive failures at which an account is disabled."""
+        return DAMAGED if self.disable_after is None else self.disable_after
 
 
-def earlier(moment: Expression, by: timedelta) -> Expression:
-    """Return the time *by* before *moment*."""
-    return {"$subtract": [moment, milliseconds(by)]}
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The attempts that a new session asks for.
+
+    :param session_id: the id of the session.
+    :param tries: how many attempts.
+    :param expires_at: the UTC time at which the session expires.
+    """
+
+    session_id: str
+    tries: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The answer of an account to a request for a code.
+
+    :param account: the account, or the trusted device, whose document answered.
+    :param event: ``SENT``, or why the request is refused.
+    :param tries: the attempts granted to the session, at most as many as it asked for.
+    :param retry_at: the UTC time from which a refused request may succeed, or ``None`` if waiting
+        does not help.
+    :param settle: whether a correct code has to update the account.
+    :param limit: the index, in the limits on sends, of the one that lasts longest, or -1.
+    """
+
+    account: AccountId
+    event: Event
+    tries: int
+    retry_at: datetime | None
+    settle: bool
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a wrong code did to its account.
+
+    :param event: ``FAILED``, ``WAITING`` or ``DISABLED``.
+    :param failures: consecutive wrong codes, including this one.
+    :param open_sessions: the ids of the sessions that have attempts left.
+    """
+
+    event: Event
+    failures: int
+    open_sessions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """What is stored of an account, or of one of its trusted devices.
+
+    :param account: the account or the device.
+    :param sends: the UTC times of the last sends, at most as many as a limit allows, newest first.
+    :param failures: consecutive wrong codes.
+    :param locked_until: the UTC time before which no new code is sent, or ``None``.
+    :param reserved_tries: the attempts that open sessions have reserved.
+    :param is_damaged: whether the document cannot be understood; it is then disabled.
+    """
+
+    account: AccountId
+    sends: Sequence[datetime]
+    failures: int
+    locked_until: datetime | None
+    reserved_tries: int
+    is_damaged: bool
 
 
 def is_sound() -> Expression:
     """Return the condition that every field has the type that the rules expect."""
     failures = {"$ifNull": ["$failures", 0]}
-    is_date = has_type("$$this", "date")
     # Only a number lies between two numbers.
     tries = {"$and": [{"$gte": ["$$this.tries", 0]}, {"$lte": ["$$this.tries", DAMAGED]}]}
-    reservation = {"$and": [has_type("$$this.until", "date"), tries]}
+    dates = ("$lockedUntil", "$clearedAt", "$lastFailureAt", "$usedAt", "$trustedUntil")
     return {
         "$and": [
             {"$gte": [failures, 0]},
             {"$lte": [failures, DAMAGED]},
             {"$ne": [{"$type": "$failures"}, "null"]},
-            has_type("$lockedUntil", "missing", "date"),
-            has_type("$clearedAt", "missing", "date"),
-            is_list_of("$sends", is_date),
-            is_list_of("$failedAt", is_date),
-            is_list_of("$open", reservation),
+            *(has_type(field, "missing", "date") for field in dates),
+            is_list_of("$sends", has_type("$$this", "date")),
+            is_list_of("$failedAt", has_type("$$this", "date")),
+            is_list_of("$open", {"$and": [has_type("$$this.until", "date"), tries]}),
         ]
     }
 
 
-def read() -> list[Stage]:
+def read(rules: AccountRules) -> list[Stage]:
     """Return the stages with which every update begins, also that of a document that is missing.
 
     They remove what has expired. A send in the future comes from a server whose clock is ahead, and
     counts as now; a lock is cut to the longest wait. A damaged document becomes a disabled one.
     ``$$now`` is the UTC time of the request.
     """
-    sends = {"$map": {"input": {"$ifNull": ["$sends", []]}, "in": {"$min": ["$$this", "$$now"]}}}
     is_open = {
         "$and": [
             {"$gt": ["$$this.until", "$$now"]},
             {"$lt": ["$$this.until", later("$$now", LONGEST_RESERVATION)]},
         ]
     }
+    is_waiting = {"$gt": ["$lockedUntil", "$$now"]}
     locked_until = {"$min": ["$lockedUntil", later("$$now", LONGEST_WAIT)]}
-    damaged = {"_id": "$_id", "failures": DAMAGED}
+    stays = {"$gte": ["$failures", rules.bound]}
+    is_recent = {"$gt": [later("$lastFailureAt", FAILURES_LAPSE), "$$now"]}
+    has_no_time = has_type("$lastFailureAt", "missing")
+    counts = {"$or": [stays, is_recent, has_no_time]}
     return [
-        {"$replaceWith": {"$cond": [is_sound(), "$$ROOT", damaged]}},
+        {"$replaceWith": {"$cond": [is_sound(), "$$ROOT", {"_id": "$_id", "failures": DAMAGED}]}},
         {
             "$set": {
-                "failures": {"$ifNull": ["$failures", 0]},
-                "sends": sends,
-                "open": where({"$ifNull": ["$open", []]}, is_open),
-                "lockedUntil": {
-                    "$cond": [{"$gt": ["$lockedUntil", "$$now"]}, locked_until, "$$REMOVE"]
+                "failures": {"$cond": [counts, {"$ifNull": ["$failures", 0]}, 0]},
+                "lastFailureAt": {
+                    "$cond": [has_no_time, "$$REMOVE", {"$min": ["$lastFailureAt", "$$now"]}]
                 },
+                "sends": {
+                    "$map": {
+                        "input": {"$ifNull": ["$sends", []]},
+                        "in": {"$min": ["$$this", "$$now"]},
+                    }
+                },
+                "open": where({"$ifNull": ["$open", []]}, is_open),
+                "lockedUntil": {"$cond": [is_waiting, locked_until, "$$REMOVE"]},
             }
         },
     ]
 
 
-def bound(rules: AccountRules) -> int:
-    """Return the number of consecutive failures at which an account is disabled."""
-    return rules.disable_after if rules.disable_after is not None else DAMAGED
+def written(rules: AccountRules, *scratch: str) -> list[Stage]:
+    """Return the last stages of an update: when the TTL index may delete the document.
 
+    That is never while it is disabled, or has failures without a time. A trusted device is of no
+    use without its token, so its document does not outlive the token for its failures.
 
-def expire_at(rules: AccountRules) -> Expression:
-    """Return when the TTL index may delete a document: never while it has failures or a lock."""
+    :param scratch: fields that only the update itself needed.
+    """
     longest = max((window for _, window in rules.sends), default=timedelta())
-    held = [later({"$first": "$sends"}, longest), {"$max": "$open.until"}, "$$now"]
-    stays = {"$or": [{"$gt": ["$failures", 0]}, {"$gt": ["$lockedUntil", "$$now"]}]}
-    return {"$cond": [stays, "$$REMOVE", later({"$max": held}, _SKEW)]}
+    last_failure = {"$cond": [{"$gt": ["$failures", 0]}, "$lastFailureAt", None]}
+    held = [
+        later({"$first": "$sends"}, longest),
+        {"$max": "$open.until"},
+        "$lockedUntil",
+        later(last_failure, FAILURES_LAPSE),
+        "$trustedUntil",
+        "$$now",
+    ]
+    has_no_time = has_type("$lastFailureAt", "missing")
+    stays = {
+        "$and": [
+            has_type("$trustedUntil", "missing"),
+            {"$gt": ["$failures", 0]},
+            {"$or": [{"$gte": ["$failures", rules.bound]}, has_no_time]},
+        ]
+    }
+    expire_at = {"$cond": [stays, "$$REMOVE", later({"$max": held}, SKEW)]}
+    return [{"$set": {"expireAt": expire_at, **dict.fromkeys(scratch, "$$REMOVE")}}]

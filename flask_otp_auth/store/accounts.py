@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -13,80 +13,40 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from .account import DAMAGED, LONGEST_COUNT, AccountRules, Event
-from .admission import admit
+from ..types import AccountId
+from .account import (
+    DAMAGED,
+    LONGEST_COUNT,
+    MOST_DEVICES,
+    AccountRecord,
+    AccountRules,
+    Admission,
+    Event,
+    Failure,
+    Reservation,
+    is_sound,
+    read,
+)
+from .account_updates import admit, fail, give_back, settle, trust, unlock
 from .database import Document, acknowledged, durable
 from .expressions import Stage, encoded
-from .failures import fail, give_back, settle, unlock
 
 # A reservation outlasts its session by as much as the clocks of two servers may differ, and by the
 # time it can take to count the last failure. It still has to be below LONGEST_RESERVATION.
 _CLOCKS_DIFFER = timedelta(seconds=30)
-_SEPARATOR = ":"
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """The answer of an account to a request for a code.
-
-    :param event: ``SENT``, or why the request is refused.
-    :param tries: the attempts granted to the session, at most as many as it asked for.
-    :param retry_at: the UTC time from which a refused request may succeed, or ``None`` if waiting
-        does not help.
-    :param settle: whether a correct code has to update the account.
-    :param limit: the index, in the limits on sends, of the one that lasts longest, or -1.
-    """
-
-    event: Event
-    tries: int
-    retry_at: datetime | None
-    settle: bool
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What a wrong code did to its account.
-
-    :param event: ``FAILED``, ``WAITING`` or ``DISABLED``.
-    :param failures: consecutive wrong codes, including this one.
-    :param open_sessions: the ids of the sessions that have attempts left.
-    """
-
-    event: Event
-    failures: int
-    open_sessions: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRecord:
-    """What is stored of an account, or of one of its trusted devices.
-
-    :param key: the id of the document; that of a device begins with that of its account.
-    :param is_device: whether the document belongs to a trusted device.
-    :param sends: the UTC times of the last sends, at most as many as a limit allows, newest first.
-    :param failures: consecutive wrong codes.
-    :param locked_until: the UTC time before which no new code is sent, or ``None``.
-    :param reserved_tries: the attempts that sessions have reserved.
-    :param is_damaged: whether the document cannot be understood; it is then disabled.
-    """
-
-    key: str
-    is_device: bool
-    sends: Sequence[datetime]
-    failures: int
-    locked_until: datetime | None
-    reserved_tries: int
-    is_damaged: bool
+_DEVICE_BYTES = 16
 
 
 class AccountStore:
-    """The accounts of one application.
+    """The accounts of one application, and their trusted devices.
 
     NIST SP 800-63B-4, section 3.2.2, requires a bound of at most 100 consecutive failures, and
     names waits as a way to keep attackers from locking out the owner with it. The bound is enforced
     by reservation: a session reserves its attempts from those that are left, and each failure uses
     a reserved one.
+
+    A trusted device has a document of its own, which only a correct code makes. Where there is
+    none, the document of its account takes its place.
 
     :param database: the database, which is not used before the first request.
     :param name: the name of the collection.
@@ -101,118 +61,132 @@ class AccountStore:
         self._new = acknowledged(database, name)
         self._collection = durable(database, name)
         self._key = key
-        self._admit_limited = encoded(admit(rules, rules.sends))
-        self._admit_unlimited = encoded(admit(rules, ()))
+        self._admit = encoded(admit(rules))
         self._fail = encoded(fail(rules))
         self._settle = encoded(settle(rules))
         self._give_back = encoded(give_back())
         self._unlock = encoded(unlock())
+        self._trust = encoded(trust())
         self.rules = rules
 
-    def key_of(self, account: str, device: str | None = None) -> str:
-        """Return the id of the document of an account, or of one of its trusted devices.
+    def id_of(self, account: str) -> AccountId:
+        """Return the id of an account.
 
         :param account: the account, as :func:`.identifiers.account_of` returns it.
-        :param device: the id of the device, if the request comes from a trusted one.
         """
-        key = hmac.digest(self._key, account.encode(), "sha256").hex()
-        return key if device is None else f"{key}{_SEPARATOR}{device}"
-
-    @staticmethod
-    def account_and_device(key: str) -> tuple[str, str | None]:
-        """Return the account's part of the id of a document, and the id of the device, if any."""
-        account, _, device = key.partition(_SEPARATOR)
-        return account, device or None
+        return AccountId(hmac.digest(self._key, account.encode(), "sha256").hex())
 
     def admit(
-        self, key: str, session_id: str, *, tries: int, expires_at: datetime, now: datetime
+        self,
+        asking: Sequence[AccountId],
+        *,
+        now: datetime,
+        reserve: Reservation | None = None,
+        counts: bool = True,
     ) -> Admission:
         """Count a send and reserve the attempts of its session, or refuse both.
 
-        :param key: the id of the document.
-        :param session_id: the id of the new session.
-        :param tries: the attempts that the session asks for.
-        :param expires_at: the UTC time at which the session expires.
+        A device without a document, and one that its own failures have disabled, is treated like
+        anybody else.
+
+        :param asking: the account, or those of its devices that the request may come from.
         :param now: UTC time of the request.
+        :param reserve: the attempts of a new session, or ``None`` for a resend.
+        :param counts: whether it counts for the limits on sends; a fixed code does not.
         """
-        variables = self._reservation(session_id, tries, expires_at, now)
-        return self._admit(key, self._admit_limited, variables)
-
-    def admit_unlimited(
-        self, key: str, session_id: str, *, tries: int, expires_at: datetime, now: datetime
-    ) -> Admission:
-        """Do the same as :meth:`admit` without limits on sends, for a code that is not sent."""
-        variables = self._reservation(session_id, tries, expires_at, now)
-        return self._admit(key, self._admit_unlimited, variables)
-
-    def admit_resend(self, key: str, now: datetime) -> Admission:
-        """Count another send for a session that has reserved its attempts, or refuse it."""
-        return self._admit(key, self._admit_limited, _no_reservation(now))
-
-    def admit_resend_unlimited(self, key: str, now: datetime) -> Admission:
-        """Do the same as :meth:`admit_resend` without limits, for a code that is not sent."""
-        return self._admit(key, self._admit_unlimited, _no_reservation(now))
-
-    def _reservation(
-        self, session_id: str, tries: int, expires_at: datetime, now: datetime
-    ) -> dict[str, Any]:
-        until = expires_at + _CLOCKS_DIFFER + min(self.rules.count_within, LONGEST_COUNT)
-        return {"now": now, "session": session_id, "tries": tries, "until": until}
-
-    def _admit(self, key: str, update: list[Stage], variables: Mapping[str, Any]) -> Admission:
-        fields = {"event": True, "granted": True, "retryAt": True, "settle": True, "limit": True}
+        tries = 0 if reserve is None else reserve.tries
         if self.rules.are_off:
-            return Admission(Event.SENT, variables["tries"], None, settle=False, limit=-1)
-        document = _upsert(self._new, key, update, variables, fields)
+            return Admission(asking[0], Event.SENT, tries, None, settle=False, limit=-1)
+        late = _CLOCKS_DIFFER + min(self.rules.count_within, LONGEST_COUNT)
+        variables = {
+            "now": now,
+            "counts": counts,
+            "tries": tries,
+            "session": reserve and reserve.session_id,
+            "until": reserve and reserve.expires_at + late,
+        }
+        fields = ("event", "granted", "retryAt", "settle", "limit")
+        document = self._update_device(self._new, asking, self._admit, variables, fields)
+        if document is None or document["event"] == Event.DISABLED:
+            owner = asking[0].owner
+            document = _upsert(self._new, owner, self._admit, variables, fields)
         return Admission(
+            account=AccountId.parse(document["_id"]),
             event=Event(document["event"]),
             tries=document["granted"],
             retry_at=document.get("retryAt"),
             settle=document["settle"],
-            limit=document.get("limit", -1),
+            limit=document["limit"],
         )
 
-    def give_back(self, key: str, sent_at: datetime, session_id: str | None = None) -> None:
-        """Undo the admission of a code that could not be sent.
+    def _update_device(
+        self,
+        collection: Collection[Document],
+        asking: Sequence[AccountId],
+        update: list[Stage],
+        variables: Mapping[str, Any],
+        fields: Sequence[str],
+    ) -> Document | None:
+        """Update the document of the device that has the fewest failures, if there is any."""
+        devices = [str(account) for account in asking if account.device is not None]
+        if not devices:
+            return None
+        return collection.find_one_and_update(
+            {"_id": {"$in": devices}},
+            update,
+            projection=fields,
+            sort=[("failures", 1)],
+            return_document=ReturnDocument.AFTER,
+            let=variables,
+        )
 
-        :param key: the id of the document.
-        :param sent_at: the ``now`` of the admission.
+    def give_back(
+        self, account: AccountId, *, sent_at: datetime | None, session_id: str | None
+    ) -> None:
+        """Undo the admission of a code that was not sent, or whose sending may have failed.
+
+        :param account: the one whose document admitted it.
+        :param sent_at: the ``now`` of the admission of a code that certainly was not sent, or
+            ``None`` if that is not known: the send then counts.
         :param session_id: the session that reserved attempts, or ``None`` for a resend.
         """
         variables = {"sentAt": sent_at, "session": session_id}
-        self._new.update_one({"_id": key}, self._give_back, let=variables)
+        self._new.update_one({"_id": str(account)}, self._give_back, let=variables)
 
     def record_failure(
-        self, key: str, session_id: str, *, judged_at: datetime, now: datetime
+        self, account: AccountId, session_id: str, *, judged_at: datetime, now: datetime
     ) -> Failure:
         """Count a wrong code.
 
-        :param key: the id of the document.
+        :param account: the one whose document admitted the session.
         :param session_id: the session for which the code was typed.
         :param judged_at: the time of its verdict, by the clock of the database.
         :param now: UTC time of the request.
         """
         variables = {"now": now, "session": session_id, "judgedAt": judged_at}
-        fields = {"event": True, "failures": True, "open.session": True}
-        document = _upsert(self._collection, key, self._fail, variables, fields)
+        fields = ("event", "failures", "open.session")
+        document = self._update_device(self._collection, [account], self._fail, variables, fields)
+        if document is None:
+            document = _upsert(self._collection, account.owner, self._fail, variables, fields)
         sessions = [reservation["session"] for reservation in document["open"]]
         return Failure(Event(document["event"]), document["failures"], sessions)
 
-    def settle(self, key: str, session_id: str, *, judged_at: datetime, now: datetime) -> None:
+    def settle(
+        self, account: AccountId, session_id: str, *, judged_at: datetime, now: datetime
+    ) -> None:
         """Clear the failures from before a correct code, and release its session's attempts.
 
-        :param key: the id of the document.
+        :param account: the one whose document admitted the session; no other is cleared.
         :param session_id: the session of the correct code.
         :param judged_at: the time of its verdict, by the clock of the database.
         :param now: UTC time of the request.
         """
         variables = {"now": now, "session": session_id, "judgedAt": judged_at}
-        self._new.update_one({"_id": key}, self._settle, let=variables)
+        self._new.update_one({"_id": str(account)}, self._settle, let=variables)
 
-    def unlock(self, key: str, now: datetime) -> bool:
+    def unlock(self, account: AccountId, now: datetime) -> bool:
         """Clear the failures, locks and sends of an account and of all its devices.
 
-        :param key: the id of the account's document.
         :param now: UTC time of the request.
         :returns: whether there was anything to clear.
         """
@@ -221,17 +195,66 @@ class AccountStore:
                 {"failures": {"$nin": [None, 0]}},
                 {"sends": {"$nin": [None, []]}},
                 {"lockedUntil": {"$exists": True}},
+                {"$expr": {"$not": [is_sound()]}},
             ]
         }
         unlocked = self._collection.update_many(
-            {**_with_devices(key), **dirty}, self._unlock, let={"now": now}
+            {**_all_of(account), **dirty}, self._unlock, let={"now": now}
         )
         return unlocked.matched_count > 0
 
-    def find(self, key: str) -> list[AccountRecord]:
-        """Return what is stored of an account and of its devices, beginning with the account."""
-        found = self._collection.find(_with_devices(key)).sort("_id", 1)
-        return [_record(document) for document in found]
+    def trust(self, account: AccountId, until: datetime) -> AccountId:
+        """Make a trusted device after a correct code, or renew the one that the session is of.
+
+        Of more than :data:`MOST_DEVICES` the longest unused go. Each of several calls at once looks
+        after its own device is there, so the last of them sees all.
+
+        :param account: the one whose document admitted the session.
+        :param until: the UTC time at which the token of the device expires.
+        :returns: the device.
+        """
+        variables = {"until": until}
+        if account.device is not None:
+            renewed = self._new.update_one({"_id": str(account)}, self._trust, let=variables)
+            if renewed.matched_count:
+                return account
+        device = AccountId(account.account, secrets.token_hex(_DEVICE_BYTES))
+        self._new.update_one({"_id": str(device)}, self._trust, upsert=True, let=variables)
+        newest_first = [("usedAt", -1), ("_id", -1)]
+        found = self._new.find(_devices_of(account), {"usedAt": True}).sort(newest_first)
+        # A device that signs in meanwhile stays.
+        spare = [{"usedAt": None, **old} for old in found.skip(MOST_DEVICES)]
+        if spare:
+            self._new.delete_many({"$or": spare})
+        return device
+
+    def forget_devices(self, account: AccountId) -> int:
+        """Delete the documents of all trusted devices of an account, and return how many."""
+        return self._collection.delete_many(_devices_of(account)).deleted_count
+
+    def find(self, account: AccountId, now: datetime) -> list[AccountRecord]:
+        """Return what counts at a UTC time of an account and of its devices, the account first."""
+        fields = {"reserved": {"$sum": "$open.tries"}}
+        pipeline = [{"$match": _all_of(account)}, {"$sort": {"_id": 1}}, *read(self.rules)]
+        found = self._collection.aggregate([*pipeline, {"$set": fields}], let={"now": now})
+        return [
+            AccountRecord(
+                account=AccountId.parse(document["_id"]),
+                sends=document["sends"],
+                failures=document["failures"],
+                locked_until=document.get("lockedUntil"),
+                reserved_tries=document["reserved"],
+                is_damaged=document["failures"] >= DAMAGED,
+            )
+            for document in found
+        ]
+
+    def stored(self, account: AccountId) -> list[Document]:
+        """Return the documents of an account and of its devices as they are, the account first.
+
+        Their ids are left out, since they are digests of the account.
+        """
+        return list(self._collection.find(_all_of(account), {"_id": False}).sort("_id", 1))
 
     @property
     def collection(self) -> Collection[Document]:
@@ -245,16 +268,16 @@ class AccountStore:
 
 def _upsert(
     collection: Collection[Document],
-    key: str,
+    account: AccountId,
     update: list[Stage],
     variables: Mapping[str, Any],
-    fields: Mapping[str, bool],
+    fields: Sequence[str],
 ) -> Document:
     """Update a document, or create it, and return what the update decided."""
 
     def run() -> Document | None:
         return collection.find_one_and_update(
-            {"_id": key},
+            {"_id": str(account)},
             update,
             projection=fields,
             upsert=True,
@@ -268,32 +291,12 @@ def _upsert(
         return cast(Document, run())
 
 
-def _no_reservation(now: datetime) -> dict[str, Any]:
-    return {"now": now, "session": None, "tries": 0, "until": None}
+def _devices_of(account: AccountId) -> dict[str, Any]:
+    """Return the filter for the documents of the devices of an account."""
+    first, last = AccountId(account.account, ""), AccountId(account.account, chr(0x7F))
+    return {"_id": {"$gt": str(first), "$lt": str(last)}}
 
 
-def _with_devices(key: str) -> dict[str, Any]:
+def _all_of(account: AccountId) -> dict[str, Any]:
     """Return the filter for the documents of an account and of its devices."""
-    after = chr(ord(_SEPARATOR) + 1)
-    return {"_id": {"$gte": key, "$lt": key + after}}
-
-
-def _record(document: Document) -> AccountRecord:
-    failures, until = document.get("failures", 0), document.get("lockedUntil")
-    sends, reservations = document.get("sends", []), document.get("open", [])
-    try:
-        reserved = sum(int(reservation["tries"]) for reservation in reservations)
-        sound = isinstance(sends, list) and all(isinstance(sent, datetime) for sent in sends)
-        sound = sound and type(failures) is not bool and 0 <= int(failures) < DAMAGED
-        sound = sound and (until is None or isinstance(until, datetime))
-    except (TypeError, ValueError, KeyError):
-        reserved, sound = 0, False
-    return AccountRecord(
-        key=document["_id"],
-        is_device=_SEPARATOR in document["_id"],
-        sends=sends if sound else [],
-        failures=int(failures) if sound else DAMAGED,
-        locked_until=until if sound else None,
-        reserved_tries=reserved,
-        is_damaged=not sound,
-    )
+    return {"_id": {"$gte": account.account, "$lt": _devices_of(account)["_id"]["$lt"]}}

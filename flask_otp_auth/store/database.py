@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 import pymongo
 from bson.codec_options import CodecOptions
+from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo import ReadPreference, WriteConcern
 from pymongo.collection import Collection
@@ -20,6 +22,7 @@ from .. import events
 from ..exceptions import ConfigurationError, InternalError, ServiceUnavailable
 
 Document = dict[str, Any]
+_CLOSE_TIMEOUT = 1  # seconds; the server ends the sessions of the driver by itself later
 RETRY_AFTER = 5  # seconds; an election in a replica set takes about this long
 
 # The answers of a server that is not able to work at present, as opposed to a wrong request: a
@@ -120,3 +123,40 @@ def database_of(mongo: PyMongo) -> Database[dict[str, Any]]:
             "MONGO_URI", "names no database: write mongodb://host:port/DATABASE"
         )
     return cast("Database[dict[str, Any]]", mongo.db)
+
+
+def connect(app: Flask) -> PyMongo:
+    """Return a PyMongo for ``MONGO_URI``, which connects on first use.
+
+    :raises ConfigurationError: ``MONGO_URI`` is missing, or PyMongo does not accept it.
+    """
+    if not app.config.get("MONGO_URI"):
+        raise ConfigurationError(
+            "MONGO_URI",
+            "is not set: set it to mongodb://host:port/DATABASE, "
+            "or give init_app the PyMongo of the app",
+        )
+    provider = app.json
+    try:
+        mongo = PyMongo(app)
+    except Exception as error:
+        raise ConfigurationError(
+            "MONGO_URI", f"is not accepted by PyMongo ({type(error).__name__})"
+        ) from None
+    # PyMongo replaces the JSON provider of the whole application. If the application does not use
+    # PyMongo itself, its views do not expect that.
+    app.json = provider
+    return mongo
+
+
+def close_with(app: Flask, mongo: PyMongo) -> weakref.finalize[[Any], Flask]:
+    """Close the connections of *mongo* when *app* is garbage collected or the process ends.
+
+    :returns: a function that closes them at once.
+    """
+    return weakref.finalize(app, _close, mongo.cx)
+
+
+def _close(client: Any) -> None:
+    with pymongo.timeout(_CLOSE_TIMEOUT):
+        client.close()

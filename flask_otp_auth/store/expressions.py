@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import bson
@@ -43,6 +44,21 @@ def is_list_of(field: str, sound: Expression) -> Expression:
 def where(field: Expression, condition: Expression) -> Expression:
     """Return the elements of a list that meet *condition*, in which an element is ``$$this``."""
     return {"$filter": {"input": field, "as": "this", "cond": condition}}
+
+
+def milliseconds(time: timedelta) -> int:
+    """Return a duration in milliseconds, as MongoDB adds it to a date."""
+    return time // timedelta(milliseconds=1)
+
+
+def later(moment: Expression, by: timedelta) -> Expression:
+    """Return the time *by* after *moment*; it is null if *moment* is missing."""
+    return {"$add": [moment, milliseconds(by)]}
+
+
+def earlier(moment: Expression, by: timedelta) -> Expression:
+    """Return the time *by* before *moment*."""
+    return {"$subtract": [moment, milliseconds(by)]}
 
 
 def encoded(stages: Sequence[Stage]) -> list[Stage]:

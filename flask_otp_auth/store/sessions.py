@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from .. import events
 from ..exceptions import ConfigurationError, InternalError
-from ..types import Session
+from ..types import AccountId, Session
 from .database import Document, acknowledged, durable
 from .verdict import Outcome, verdict_pipeline
 
@@ -78,7 +78,7 @@ class SessionStore:
                 "verifiedAt": session.verified_at,
                 "digests": [digest],
                 "resends": session.resends,
-                "account": session.account,
+                "account": None if session.account is None else str(session.account),
                 "settle": settle,
                 "locale": session.locale,
             }
@@ -246,6 +246,6 @@ def _session(document: Mapping[str, Any]) -> Session:
         verified_at=get("verifiedAt"),
         payload=get("payload"),
         resends=document.get("resends", 0),
-        account=get("account"),
+        account=AccountId.parse(account) if isinstance(account := get("account"), str) else None,
         locale=get("locale"),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pymongo.collection import Collection
 
-from .account import AccountRules, bound
+from .account import AccountRules
 from .database import Document
 
 #: The retention of each index in seconds, by its keys; ``None`` if it is not a TTL index.
@@ -80,7 +80,7 @@ def count_accounts(
 
     :returns: how many have ``failures``, are ``waiting``, and are ``disabled``.
     """
-    is_disabled = {"$gte": ["$failures", bound(rules)]}
+    is_disabled = {"$gte": ["$failures", rules.bound]}
     is_waiting = {"$and": [{"$gt": ["$lockedUntil", now]}, {"$not": [is_disabled]}]}
     counts = {
         "failures": {"$gt": ["$failures", 0]},
@@ -88,6 +88,8 @@ def count_accounts(
         "disabled": is_disabled,
     }
     sums = {name: {"$sum": {"$cond": [what, 1, 0]}} for name, what in counts.items()}
-    pipeline: list[Document] = [{"$match": {"expireAt": None}}, {"$group": {"_id": None, **sums}}]
+    # Most documents hold nothing but sends, and expire within days.
+    is_kept: Document = {"$or": [{"expireAt": None}, {"expireAt": {"$gt": now}}]}
+    pipeline: list[Document] = [{"$match": is_kept}, {"$group": {"_id": None, **sums}}]
     found = list(accounts.aggregate(pipeline))
     return {name: found[0][name] if found else 0 for name in counts}

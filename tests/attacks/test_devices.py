@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from support.world import SECRET_KEY, MakeWorld, World
+from support.world import NOW, SECRET_KEY, MakeWorld, World
 
 from flask_otp_auth import FlaskOtpAuth, signals
 from flask_otp_auth.exceptions import InvalidIdentifier
@@ -111,9 +111,10 @@ def test_a_right_code_on_a_device_leaves_the_failures_of_strangers(
 
     with world.app.app_context():
         accounts = world.app.extensions["otp_auth"].accounts
-        [account, device] = accounts.find(accounts.key_of(OWNER.removeprefix("+")))
-    assert (account.failures, account.is_device) == (3, False)
-    assert (device.failures, device.is_device) == (0, True)
+        [account, device] = accounts.find(accounts.id_of(OWNER.removeprefix("+")), NOW)
+    assert (account.failures, account.account.device) == (3, None)
+    assert device.failures == 0
+    assert device.account.owner == account.account
 
 
 def bad_tokens(world: World, clock: time_machine.Traveller) -> dict[str, Any]:
@@ -218,7 +219,7 @@ def test_a_token_gives_no_more_tries_than_one_device_has(
 
 def test_a_token_names_nobody(world: World) -> None:
     token = sign_in(world)
-    account = world.app.extensions["otp_auth"].accounts.key_of("46701234567")
+    account = world.app.extensions["otp_auth"].accounts.id_of("46701234567").account
 
     assert "4670" not in token
     assert account not in token

@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -333,7 +333,7 @@ def test_changing_the_key_as_documented_loses_no_code_and_no_count(
         guess(second, session_id, "x")
     with second.app_context():
         accounts = second.extensions["otp_auth"].accounts
-        [account] = accounts.find(accounts.key_of(READER))
+        [account] = accounts.find(accounts.id_of(READER), datetime.now(UTC))
     assert (account.failures, len(account.sends)) == (3, 5)
 
 

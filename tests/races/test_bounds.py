@@ -57,7 +57,7 @@ class Attacked(Processes):
         key = derive_key(SECRET_KEY.encode(), "flask-otp-auth accounts")
         rules = AccountRules((), None, None, TRIES)
         store = AccountStore(self.database, "otp_sessions.accounts", key=key, rules=rules)
-        return store.key_of(number.removeprefix("+"))
+        return str(store.id_of(number.removeprefix("+")))
 
     def judged(self, number: str) -> int:
         """Return how many wrong codes an account has had."""

@@ -18,8 +18,8 @@ from support.mongod import mongod_in_memory
 from support.world import NOW
 
 from flask_otp_auth.exceptions import ServiceUnavailable
-from flask_otp_auth.store.account import AccountRules, Event
-from flask_otp_auth.store.accounts import AccountStore, Admission, Failure
+from flask_otp_auth.store.account import AccountRules, Admission, Event, Failure, Reservation
+from flask_otp_auth.store.accounts import AccountStore
 from flask_otp_auth.store.database import database_calls
 from flask_otp_auth.testing.mongod import free_port
 
@@ -60,19 +60,20 @@ class Account:
     ) -> None:
         rules = AccountRules(sends, threshold, disable_after, step, count_within)
         self.store = AccountStore(database, "accounts", key=b"k" * 32, rules=rules)
-        self.key = self.store.key_of(name)
+        self.id = self.store.id_of(name)
 
     def ask(
         self, now: datetime = NOW, *, session: str = "", tries: int = 3, ttl: timedelta = TTL
     ) -> Admission:
         session = session or f"session {next(_sessions)}"
-        return self.store.admit(self.key, session, tries=tries, expires_at=now + ttl, now=now)
+        reserve = Reservation(session, tries, now + ttl)
+        return self.store.admit([self.id], now=now, reserve=reserve)
 
     def fail(self, session: str = "s", judged_at: datetime = NOW, now: datetime = NOW) -> Failure:
-        return self.store.record_failure(self.key, session, judged_at=judged_at, now=now)
+        return self.store.record_failure(self.id, session, judged_at=judged_at, now=now)
 
     def succeed(self, session: str = "s", judged_at: datetime = NOW, now: datetime = NOW) -> None:
-        self.store.settle(self.key, session, judged_at=judged_at, now=now)
+        self.store.settle(self.id, session, judged_at=judged_at, now=now)
 
     def wait_of(self, now: datetime = NOW, **keywords: Any) -> float:
         """Return 0 if a send was let through, else the seconds to wait."""
@@ -203,7 +204,7 @@ class TestSends:
         account.ask(at(1), session="failed")
         assert account.wait_of(at(2)) == 3598
 
-        account.store.give_back(account.key, at(1), "failed")
+        account.store.give_back(account.id, sent_at=at(1), session_id="failed")
 
         stored = documents.find_one()
         assert stored is not None
@@ -211,14 +212,28 @@ class TestSends:
         assert [open_["session"] for open_ in stored["open"]] == ["went out"]
         assert account.wait_of(at(2)) == 0
 
+    def test_a_send_of_which_nobody_knows_still_counts_and_only_its_tries_are_given_back(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, [(2, timedelta(hours=1))], threshold=6, disable_after=100)
+        account.ask(at(0), session="went out")
+        account.ask(at(1), session="timed out")
+
+        account.store.give_back(account.id, sent_at=None, session_id="timed out")
+
+        stored = documents.find_one()
+        assert stored is not None
+        assert stored["sends"] == [at(1), at(0)]
+        assert [open_["session"] for open_ in stored["open"]] == ["went out"]
+
     def test_of_two_sends_at_one_moment_only_one_is_given_back(
         self, database: Database[dict[str, Any]], documents: Documents
     ) -> None:
         account = Account(database, [(3, timedelta(hours=1))])
         account.ask()
         account.ask()
-        account.store.give_back(account.key, NOW)
-        account.store.give_back(account.key, at(5))  # nothing was sent then
+        account.store.give_back(account.id, sent_at=NOW, session_id=None)
+        account.store.give_back(account.id, sent_at=at(5), session_id=None)  # nothing was sent then
 
         stored = documents.find_one()
         assert stored is not None
@@ -391,23 +406,53 @@ class TestFailures:
         assert stored is not None
         assert stored["failures"] == 32
 
-    def test_time_alone_forgets_no_failure_and_no_lock(
+    def test_failures_below_the_second_bound_lapse_a_year_after_the_last_of_them(
         self, database: Database[dict[str, Any]], documents: Documents
     ) -> None:
         account = Account(database, DEFAULTS, threshold=6, disable_after=100)
         account.ask()
         stored = documents.find_one()
         assert stored is not None
-        assert stored["expireAt"] > NOW + timedelta(days=1)
+        assert at(86_400) < stored["expireAt"] < at(86_400 + 3600)
         account.fail()
-        assert documents.find_one({"expireAt": {"$exists": True}}) is None
+        last = NOW + timedelta(days=364)
+        assert account.fail(judged_at=last, now=last).failures == 2
 
-        account.succeed(judged_at=at(1), now=at(1))
         stored = documents.find_one()
         assert stored is not None
-        assert stored["expireAt"] > NOW + timedelta(days=1)
+        lapse = last + timedelta(days=365)
+        assert lapse < stored["expireAt"] < lapse + timedelta(hours=1)
+        # The index only cleans up; a document that it has not found yet has lapsed as well.
+        assert account.store.find(account.id, lapse - timedelta(seconds=1))[0].failures == 2
+        assert account.store.find(account.id, lapse)[0].failures == 0
+        assert account.fail(judged_at=lapse, now=lapse).failures == 1
+
+    def test_a_right_code_leaves_nothing_to_keep_for_a_year(
+        self, database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, DEFAULTS, threshold=6, disable_after=100)
+        account.ask()
+        account.fail()
+        account.succeed(judged_at=at(1), now=at(1))
+
+        stored = documents.find_one()
+        assert stored is not None
+        assert at(86_400) < stored["expireAt"] < at(86_400 + 3600)
         account.store.create_indexes()
         assert documents.index_information()["expireAt_1"]["expireAfterSeconds"] == 0
+
+    @pytest.mark.parametrize("damage", [{"failures": 100}, {"failures": 3}, {"sends": "often"}])
+    def test_time_alone_forgets_no_disabled_account_and_no_failure_of_an_unknown_time(
+        self, damage: dict[str, Any], database: Database[dict[str, Any]], documents: Documents
+    ) -> None:
+        account = Account(database, DEFAULTS, threshold=6, disable_after=100)
+        documents.insert_one({"_id": str(account.id), **damage})
+        much_later = NOW + timedelta(days=3650)
+
+        account.ask(much_later)
+
+        assert documents.find_one({"expireAt": {"$exists": True}}) is None
+        assert account.store.find(account.id, much_later)[0].failures >= 3
 
 
 class TestTries:
@@ -579,7 +624,7 @@ class TestSettling:
                     account.fail(judged_at=judged_at)
                 else:
                     account.succeed(judged_at=judged_at)
-            stored = documents.find_one({"_id": account.key})
+            stored = documents.find_one({"_id": str(account.id)})
             assert stored is not None
             assert stored["failures"] == 1, order
 
@@ -616,8 +661,8 @@ class TestSettling:
         for _ in range(3):
             account.fail("tried", judged_at=at(-1), now=at(-1))
 
-        assert account.store.unlock(account.key, NOW) is True
-        assert account.store.unlock(account.key, NOW) is False
+        assert account.store.unlock(account.id, NOW) is True
+        assert account.store.unlock(account.id, NOW) is False
 
         stored = documents.find_one()
         assert stored is not None
@@ -634,8 +679,8 @@ class TestSettling:
             account.fail()
             other.fail()
 
-        assert account.store.unlock(account.key, NOW) is True
-        stored = documents.find_one({"_id": other.key})
+        assert account.store.unlock(account.id, NOW) is True
+        stored = documents.find_one({"_id": str(other.id)})
         assert stored is not None
         assert stored["failures"] == 7
 
@@ -651,7 +696,7 @@ def test_an_account_cannot_be_read_in_the_collection(
     assert re.fullmatch("[0-9a-f]{64}", stored["_id"])
     assert "70123" not in str({**stored, "_id": ""})
     other_key = AccountStore(database, "accounts", key=b"x" * 32, rules=account.store.rules)
-    assert other_key.key_of("46701234567") != account.key
+    assert other_key.id_of("46701234567") != account.id
 
 
 @pytest.mark.parametrize("name", ["admit", "fail", "settle", "unlock", "give_back"])
@@ -663,8 +708,8 @@ def test_a_database_that_is_away_lets_nothing_through(name: str) -> None:
             "admit": account.ask,
             "fail": account.fail,
             "settle": account.succeed,
-            "unlock": lambda: account.store.unlock(account.key, NOW),
-            "give_back": lambda: account.store.give_back(account.key, NOW),
+            "unlock": lambda: account.store.unlock(account.id, NOW),
+            "give_back": lambda: account.store.give_back(account.id, sent_at=NOW, session_id=None),
         }
         with pytest.raises(ServiceUnavailable), database_calls(0.2):
             calls[name]()
@@ -679,7 +724,7 @@ def test_a_clock_of_the_database_that_is_set_back_hides_no_wrong_code(
     account.ask(session="s")
     account.fail("s")
     if by == "unlock":
-        account.store.unlock(account.key, NOW)
+        account.store.unlock(account.id, NOW)
         documents.update_one({}, {"$set": {"clearedAt": NOW + ahead}})
     else:
         account.succeed("s", judged_at=NOW + ahead)
@@ -719,10 +764,10 @@ def test_a_damaged_account_is_locked_until_an_unlock_and_never_open(
     assert account.ask(at(3600)).event is Event.DISABLED
     account.fail("s")
     assert account.ask(at(3600)).event is Event.DISABLED
-    [record] = account.store.find(account.key)
+    [record] = account.store.find(account.id, NOW)
     assert record.failures >= 100
 
-    assert account.store.unlock(account.key, NOW) is True
+    assert account.store.unlock(account.id, NOW) is True
     assert account.ask(at(3600)).event is Event.SENT
 
 
@@ -734,6 +779,6 @@ def test_giving_a_send_back_to_a_damaged_account_repairs_nothing(
     account.ask(session="s")
     database["accounts"].update_one({}, {"$set": damage})
 
-    account.store.give_back(account.key, NOW, "s")
+    account.store.give_back(account.id, sent_at=NOW, session_id="s")
 
     assert account.ask(at(3600)).event is Event.DISABLED
