@@ -36,6 +36,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Ask whether a package that the extension or an extra stands on has a known vulnerability."""
+    session.install("pip-audit>=2.9", "-e", ".[phone,async,delivery,metrics]")
+    session.run("pip-audit", "--skip-editable", "--progress-spinner", "off")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error. Its test with Sphinx is here as well."""
     session.install("-e", ".[dev]")

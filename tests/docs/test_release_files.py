@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import importlib.util
+import itertools
 import re
+import sys
 import tomllib
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -49,6 +54,32 @@ def test_every_python_that_is_promised_is_tested() -> None:
 
     assert matrix == sessions == ", ".join(f'"{version}"' for version in promised)
     assert PROJECT["requires-python"] == f">={promised[0]}"
+
+
+def declared() -> set[str]:
+    """Return the distributions that the package or one of its extras for users requires."""
+    extras = PROJECT["optional-dependencies"]
+    for_users = [extras[name] for name in extras.keys() - {"test", "dev", "examples"}]
+    required = itertools.chain(PROJECT["dependencies"], *for_users)
+    return {re.split(r"[^\w.-]", name)[0].lower().replace("_", "-") for name in required}
+
+
+def test_what_is_imported_is_not_left_to_what_others_bring_along() -> None:
+    providers = importlib.metadata.packages_distributions()
+    # Only asked whether the host has it.
+    of_the_host = {"flask-babel", "flask-mail", "flask-mailman", "flask-wtf", "flask-otp-auth"}
+    found: dict[str, Path] = {}
+    for file in (ROOT / "flask_otp_auth").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0]: file for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found[str(node.module).partition(".")[0]] = file
+
+    for module, file in found.items():
+        if module not in {*sys.stdlib_module_names, "_typeshed"}:
+            names = {name.lower().replace("_", "-") for name in providers[module]}
+            assert names & (declared() | of_the_host), f"{file.name} imports {module}"
 
 
 def check_packages() -> ModuleType:
