@@ -166,9 +166,17 @@ def login_started(session: Session, login_id: str) -> None:
     _log.info("login: session=%s login=%s", short(session.session_id), short(login_id))
 
 
-def login_ended(login_id: str) -> None:
-    """Report a logout."""
-    _log.info("logout: login=%s", short(login_id))
+def login_ended(login_id: str, reason: str) -> None:
+    """Report a login that has ended.
+
+    :param reason: ``"logout"``, or ``"user refused"`` at a refresh.
+    """
+    _log.info("%s: login=%s", reason, short(login_id))
+
+
+def logins_ended(number: int) -> None:
+    """Report that the logins of a user were ended together."""
+    _log.info("all logins of a user ended: %d that could be refreshed", number)
 
 
 def token_revoked(token_id: str) -> None:
@@ -177,8 +185,8 @@ def token_revoked(token_id: str) -> None:
 
 
 def refresh_token_reused(login_id: str) -> None:
-    """Report a refresh token that was used twice, which ended its login."""
-    _log.warning("refresh token used twice, login ended: login=%s", short(login_id))
+    """Report a refresh token that was used after its successor, which ended its login."""
+    _log.warning("refresh token used after its successor, login ended: login=%s", short(login_id))
 
 
 def refresh_refused(login_id: str, reason: str) -> None:

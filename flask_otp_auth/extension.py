@@ -15,7 +15,8 @@ from .clock import utc_now
 from .delivery.providers import require_usable_urls
 from .exceptions import ConfigurationError, InvalidRequest
 from .handlers import Handlers
-from .http import schemas, token_views, views
+from .http import schemas, views
+from .http.blocklist import is_logged_out, refuse_logged_out
 from .http.client_limits import limiter_for
 from .http.json_text import json_form
 from .language import preferred_language
@@ -23,9 +24,11 @@ from .settings import fixed_codes, read_settings
 from .settings.keys import require_jwt_key
 from .state import EXTENSION, AppState, build_state
 from .store.database import close_with, connect, database_of
+from .subjects import UserId
 from .types import (
     GetUserHandler,
     InitiateResult,
+    Login,
     Method,
     Payload,
     SendCodeHandler,
@@ -113,7 +116,7 @@ class FlaskOtpAuth:
             if close is not None:
                 close()
             raise
-        token_views.refuse_logged_out(app)
+        refuse_logged_out(app, can_refresh=settings.refresh_token)
         app.extensions[EXTENSION] = state
         cli.register(app)
         fixed_codes.announce(settings.test_identifiers, utc_now())
@@ -265,14 +268,40 @@ class FlaskOtpAuth:
     def is_logged_out(self, jwt_payload: Mapping[str, Any]) -> bool:
         """Return whether a token has been revoked by a logout or by the end of its login.
 
-        ``jwt_required`` calls this automatically, unless the application has its own
-        ``token_in_blocklist_loader``, which should then call it.
+        ``jwt_required`` asks this by itself, also beside a ``token_in_blocklist_loader`` of the
+        application.
 
         :param jwt_payload: the claims of a token whose signature has been verified.
         :returns: ``True`` if the token must not be accepted.
         :raises ServiceUnavailable: MongoDB did not answer in time.
         """
-        return flow.is_logged_out(self._state(), jwt_payload)
+        self._state()
+        return is_logged_out({}, jwt_payload)
+
+    def logins(self, user_id: UserId) -> list[Login]:
+        """Return the logins of a user that can be refreshed, the newest first.
+
+        :param user_id: the subject of the user's tokens, a str, int, UUID or ObjectId.
+        :raises InvalidRequest: *user_id* is no id.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
+        """
+        return flow.logins_of(self._state(), user_id)
+
+    def end_logins(self, user_id: UserId, keep: Mapping[str, Any] | None = None) -> int:
+        """End all logins of a user, and refuse every token that was made for them before.
+
+        A login after this call is not affected. The order is that of the clock of the database, in
+        milliseconds. Tokens that the application made itself have only whole seconds, so those of
+        the present second are refused as well.
+
+        :param user_id: the subject of the user's tokens, a str, int, UUID or ObjectId.
+        :param keep: the claims of a token of this user, such as ``get_jwt()``, whose login goes on.
+            If it has no login that can be refreshed, the token itself goes on.
+        :returns: how many logins have ended that could be refreshed.
+        :raises InvalidRequest: *user_id* is no id.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
+        """
+        return flow.end_logins(self._state(), user_id, keep)
 
     @property
     def is_asking_before_send(self) -> bool:

@@ -82,6 +82,7 @@ def build_state(
     logins = LoginStore(
         database,
         f"{settings.collection}.logins",
+        keys=[derive_key(secret, "flask-otp-auth users") for secret in settings.secret_keys],
         lifetime=settings.refresh_lifetime,
         idle=settings.refresh_idle,
     )

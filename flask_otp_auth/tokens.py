@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import Enum
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
-from uuid import UUID
 
-from bson import ObjectId
 from flask import Flask, current_app
 from flask_jwt_extended import (
     JWTManager,
@@ -20,15 +17,19 @@ from flask_jwt_extended import (
 from flask_jwt_extended.config import config
 from flask_jwt_extended.default_callbacks import default_user_identity_callback
 
+from .subjects import id_text
 from .types import AuthResult, Method
 
 Claims = Mapping[str, Any]
 #: The claim of access and refresh tokens that identifies the login they belong to.
 LOGIN_CLAIM = "otp_login"
+#: The claim of a refresh token with the ``jti`` of the one that it replaced.
+PARENT_CLAIM = "otp_parent"
+#: The claim with the time of the verdict, by the clock of the database, in ms since 1970.
+VERIFIED_CLAIM = "otp_verified_at"
 
 # RFC 8176, section 2: "otp" is a one-time password, and "sms" a confirmation by SMS.
 _AMR: dict[Method, list[str]] = {"sms": ["otp", "sms"], "email": ["otp"]}
-_IDS = (str, int, UUID, ObjectId)
 _EXTENSION = "flask-jwt-extended"
 
 
@@ -40,12 +41,14 @@ class LoginTokens:
     :param token_id: the ``jti`` of the refresh token.
     :param lifetime: seconds from the login until all of its tokens have expired.
     :param idle: seconds until the refresh token expires.
+    :param parent: the ``jti`` of the refresh token that it replaces, or ``None`` for the first.
     """
 
     login_id: str
     token_id: str
     lifetime: int
     idle: int
+    parent: str | None = None
 
 
 def ensure_manager(app: Flask) -> None:
@@ -59,21 +62,34 @@ def manager_of(app: Flask) -> JWTManager:
     return cast(JWTManager, app.extensions[_EXTENSION])
 
 
+def lacks_user_lookup(app: Flask) -> bool:
+    """Return whether *app* has no ``user_lookup_loader``, which a refresh asks for the user."""
+    return manager_of(app)._user_lookup_callback is None
+
+
 def manager() -> JWTManager:
     """Return the JWTManager of the current app."""
     return manager_of(current_app)
 
 
-def issue(user: Any, method: Method, now: datetime, login: LoginTokens | None = None) -> AuthResult:
+def issue(
+    user: Any,
+    method: Method,
+    now: datetime,
+    verified_at: datetime,
+    login: LoginTokens | None = None,
+) -> AuthResult:
     """Create a fresh access token for *user*, and a refresh token if there is a *login*.
 
     The subject is the user's id as a string, or what the ``user_identity_loader`` of the
     application returns. Two claims say how and when the user was authenticated: ``amr`` (RFC 8176)
-    and ``auth_time`` (OpenID Connect Core, section 2, in seconds since 1970).
+    and ``auth_time`` (OpenID Connect Core, section 2, in seconds since 1970). A third,
+    ``otp_verified_at``, says it to the millisecond by the clock of the database.
 
     :param user: what the ``get_user_handler`` returned.
     :param method: how the code was sent.
     :param now: UTC time of the login.
+    :param verified_at: the UTC time of its verdict, by the clock of the database.
     :param login: ``None`` for a login that cannot be refreshed.
     :raises TypeError: the user has no usable id, or the loader returned none.
     """
@@ -86,6 +102,7 @@ def issue(user: Any, method: Method, now: datetime, login: LoginTokens | None = 
     claims = {
         "amr": _AMR[method],
         "auth_time": int(now.timestamp()),
+        VERIFIED_CLAIM: _milliseconds(verified_at),
         # Set here, it also overrides an additional_claims_loader; PyJWT requires a string.
         current_app.config["JWT_IDENTITY_CLAIM"]: subject,
     }
@@ -105,7 +122,8 @@ def renew(claims: Claims, login: LoginTokens, now: datetime) -> AuthResult:
     :param now: UTC time of the request.
     """
     identity_claim = current_app.config["JWT_IDENTITY_CLAIM"]
-    kept = {name: claims[name] for name in ("amr", "auth_time", identity_claim) if name in claims}
+    names = ("amr", "auth_time", VERIFIED_CLAIM, identity_claim)
+    kept = {name: claims[name] for name in names if name in claims}
     subject = str(kept[identity_claim])
     return _with_refresh(_identity(subject), subject, kept, login, now, fresh=False)
 
@@ -129,22 +147,55 @@ def _with_refresh(
 ) -> AuthResult:
     claims = {**claims, LOGIN_CLAIM: login.login_id}
     left = timedelta(seconds=claims["auth_time"] + login.lifetime - now.timestamp())
+    ours = (left, timedelta(seconds=login.idle))
+    of_refresh = {**claims, "jti": login.token_id}
+    if login.parent is not None:
+        of_refresh[PARENT_CLAIM] = login.parent
     return AuthResult(
         {"id": subject},
         create_access_token(
             identity,
             fresh=fresh,
-            expires_delta=_earliest(now, config.access_expires, left),
+            expires_delta=_earliest(now, config.access_expires, *ours),
             additional_claims=claims,
         ),
         create_refresh_token(
             identity,
-            expires_delta=_earliest(
-                now, config.refresh_expires, left, timedelta(seconds=login.idle)
-            ),
-            additional_claims={**claims, "jti": login.token_id},
+            expires_delta=_earliest(now, config.refresh_expires, *ours),
+            additional_claims=of_refresh,
         ),
     )
+
+
+def login_or_token(claims: Claims) -> str | None:
+    """Return the id of the login of a token, or its ``jti`` if it has none."""
+    for name in (LOGIN_CLAIM, "jti"):
+        if isinstance(found := claims.get(name), str):
+            return found
+    return None
+
+
+def subject_of(claims: Claims) -> str:
+    """Return the subject of a token, the id of its user."""
+    return str(claims.get(current_app.config["JWT_IDENTITY_CLAIM"]))
+
+
+def made_at(claims: Claims) -> datetime | None:
+    """Return the UTC time by which it is decided whether a token was made before another event.
+
+    It is that of the verdict, by the clock of the database. For a token that the application made
+    itself it is ``iat``, in whole seconds by its own clock, or ``None`` without that.
+    """
+    verified, issued = claims.get(VERIFIED_CLAIM), claims.get("iat")
+    if isinstance(verified, int):
+        return datetime.fromtimestamp(verified // 1000, UTC) + timedelta(
+            milliseconds=verified % 1000
+        )
+    return datetime.fromtimestamp(int(issued), UTC) if isinstance(issued, int | float) else None
+
+
+def _milliseconds(time: datetime) -> int:
+    return int(time.timestamp()) * 1000 + time.microsecond // 1000
 
 
 def _earliest(now: datetime, of_host: Any, *ours: timedelta) -> timedelta:
@@ -172,9 +223,8 @@ def user_id(user: Any) -> str:
 
 
 def _text(identity: Any, source: str) -> str:
-    # Not everything that str() accepts: False, a method or NaN would be one user for everybody.
-    if isinstance(identity, _IDS) and not isinstance(identity, bool | Enum) and str(identity):
-        return str(identity)
+    if (text := id_text(identity)) is not None:
+        return text
     what = "an empty str" if identity == "" else f"a {type(identity).__name__}"
     raise TypeError(
         f"{source} {what}, which is no id: an id is a str that is not empty, an int, a UUID "

@@ -126,6 +126,28 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A login that can be refreshed.
+
+    :param id: 32 lower-case hexadecimal digits, the claim ``otp_login`` of its tokens.
+    :param method: ``"sms"`` or ``"email"``: how its code was sent.
+    :param started_at: when the person signed in, in UTC and whole seconds.
+    :param refreshed_at: when its tokens were last refreshed, in UTC; before the first refresh it is
+        ``started_at``.
+    :param expires_at: when it ends unless it is refreshed before, in UTC.
+    """
+
+    id: str
+    method: Method
+    started_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Login(id='{self.id[:8]}...', method={self.method!r})"
+
+
+@dataclass(frozen=True, slots=True)
 class AuthResult:
     """The user and the tokens of a sign-in, from a ``verify_success_handler`` or our default."""
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, render_template
-from flask_jwt_extended import get_jwt, get_jwt_identity, jwt_required, verify_jwt_in_request
+from flask import Flask, Response, render_template
+from flask_jwt_extended import get_current_user, get_jwt, jwt_required, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_pymongo import PyMongo
 from jwt import PyJWTError
@@ -73,16 +73,21 @@ def create_app(
         # The code was right, so whoever is new may sign up here.
         return find_or_add_user(users, identifier)
 
+    @app.extensions["flask-jwt-extended"].user_lookup_loader
+    def look_up(_header: Any, claims: Mapping[str, Any]) -> dict[str, Any] | None:
+        # Whoever is deleted gets no further tokens at a refresh.
+        return users.find_one({"_id": claims["sub"]})
+
     @app.get("/me")
     @jwt_required()
     def me() -> dict[str, str]:
-        user = users.find_one({"_id": get_jwt_identity()}) or abort(404)
+        user = get_current_user()
         return {"id": user["_id"], "identifier": user["identifier"], "name": user["name"]}
 
     @app.get("/")
     def index() -> str:
         token = valid_token()
-        user = users.find_one({"_id": token["sub"]}) if token else None
+        user = get_current_user() if token else None
         return render_template("index.html", user=user, token=token, users=USERS)
 
     app.after_request(harden)

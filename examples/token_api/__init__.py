@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, abort
+from flask import Flask
 from flask_cors import CORS
-from flask_jwt_extended import get_jwt_identity, jwt_required
+from flask_jwt_extended import get_current_user, jwt_required
 from flask_pymongo import PyMongo
 
 from flask_otp_auth import FlaskOtpAuth
@@ -69,10 +69,15 @@ def create_app(
     def get_user(identifier: str, method: str, payload: Any) -> dict[str, Any] | None:
         return find_or_add_user(users, identifier)
 
+    @app.extensions["flask-jwt-extended"].user_lookup_loader
+    def look_up(_header: Any, claims: Mapping[str, Any]) -> dict[str, Any] | None:
+        # Whoever is deleted gets no further tokens at a refresh.
+        return users.find_one({"_id": claims["sub"]})
+
     @app.get("/me")
     @jwt_required()
     def me() -> dict[str, str]:
-        user = users.find_one({"_id": get_jwt_identity()}) or abort(404)
+        user = get_current_user()
         return {"id": user["_id"], "identifier": user["identifier"], "name": user["name"]}
 
     return app

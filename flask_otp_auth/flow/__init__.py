@@ -4,7 +4,9 @@ from .accounts import find_session as find_session
 from .accounts import unlock as unlock
 from .initiate import initiate as initiate
 from .logins import end_login as end_login
+from .logins import end_logins as end_logins
 from .logins import is_logged_out as is_logged_out
+from .logins import logins_of as logins_of
 from .logins import refresh as refresh
 from .resend import resend as resend
 from .verify import verify as verify

@@ -57,7 +57,7 @@ def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
     session = verdict.session
     if verdict.outcome is Outcome.ACCEPTED:
         events.code_accepted(session)
-        return _complete(state, session, now, code)
+        return _complete(state, verdict, now, code)
     events.code_rejected(session, str(verdict.outcome))
     if failure is not None and failure.event is not Event.FAILED:
         events.identifier_locked(session, str(failure.event), failure.failures)
@@ -109,14 +109,15 @@ def _settle(state: AppState, verdict: Verdict, now: datetime) -> None:
         events.failures_not_cleared(session)
 
 
-def _complete(state: AppState, session: Session, now: datetime, code: str) -> VerifyResult:
+def _complete(state: AppState, verdict: Verdict, now: datetime, code: str) -> VerifyResult:
     """Find the user of a session that has just been verified, and sign them in."""
+    session = verdict.session
     try:
         user = state.handlers.get_user(session.identifier, session.method, session.payload)
         if user is None:
             events.no_user_to_sign_in(session)
             return _NO_USER
-        auth = _sign_in(state, user, session, now)
+        auth = _sign_in(state, user, verdict, now)
         return VerifyResult(
             "success",
             token=auth.token,
@@ -145,12 +146,13 @@ def _device_token(state: AppState, session: Session) -> str | None:
     return state.devices.issue(device)
 
 
-def _sign_in(state: AppState, user: object, session: Session, now: datetime) -> AuthResult:
+def _sign_in(state: AppState, user: object, verdict: Verdict, now: datetime) -> AuthResult:
     """Have the ``verify_success_handler`` complete the sign-in, or issue JWTs without one."""
+    session = verdict.session
     if state.handlers.makes_own_tokens:
         return state.handlers.verify_success(
             user, session.identifier, session.method, session.payload
         )
     if state.settings.refresh_token:
-        return begin_login(state, user, session, now)
-    return tokens.issue(user, session.method, now)
+        return begin_login(state, user, session, now, verdict.judged_at)
+    return tokens.issue(user, session.method, now, verdict.judged_at)

@@ -1,29 +1,35 @@
-"""Refresh and logout, the cookies for tokens, and the refusal of tokens that were logged out."""
+"""Refresh and logout: which tokens of a request they take, and their answers."""
 
 from __future__ import annotations
 
 import hmac
 import re
 from collections.abc import Iterator
+from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Response, after_this_request, current_app, request
 from flask_jwt_extended import (
     decode_token,
     get_jwt,
-    get_jwt_request_location,
+    get_jwt_header,
     unset_jwt_cookies,
     verify_jwt_in_request,
 )
 from flask_jwt_extended.config import config
-from flask_jwt_extended.default_callbacks import default_blocklist_callback
-from flask_jwt_extended.exceptions import JWTExtendedException
+from flask_jwt_extended.exceptions import (
+    CSRFError,
+    JWTExtendedException,
+    NoAuthorizationError,
+    UserLookupError,
+)
 from jwt import PyJWTError
 
 from .. import flow, tokens
 from ..exceptions import CsrfMismatch, InvalidRefreshToken
-from ..state import EXTENSION, AppState, state_of
+from ..state import AppState, state_of
 from ..tokens import Claims
 from . import schemas
+from .blocklist import host_refuses
 from .cookies import set_token_cookies
 from .errors import json_answer
 
@@ -39,10 +45,20 @@ def add_routes(blueprint: Blueprint, state: AppState) -> None:
 
 def refresh() -> Response:
     """Answer ``POST /refresh``."""
-    auth = flow.refresh(state_of(current_app), _refresh_claims())
+    by_header = any(_bearer()) and ("headers" in config.token_location or not tokens.uses_cookies())
+    if not (by_header or tokens.uses_cookies()):
+        raise InvalidRefreshToken
+    claims = _refresh_claims("headers" if by_header else "cookies")
+    try:
+        auth = flow.refresh(state_of(current_app), claims)
+        # Only now, since the loader may ask us, and would hide a theft from the rotation.
+        if host_refuses(get_jwt_header(), claims):
+            raise InvalidRefreshToken
+    except InvalidRefreshToken:
+        _clear_refused_cookies()
+        raise
     # A client whose tokens are in cookies does not get them in the body, for scripts to read.
-    in_body = get_jwt_request_location() != "cookies"
-    data = schemas.dump_tokens(auth.token, auth.refresh_token) if in_body else {}
+    data = schemas.dump_tokens(auth.token, auth.refresh_token) if by_header else {}
     response = json_answer(200, {"data": data})
     set_token_cookies(response, auth)
     return response
@@ -51,7 +67,8 @@ def refresh() -> Response:
 def logout() -> Response:
     """Answer ``POST /logout``."""
     to_end = _claims_to_end()
-    for claims in to_end:
+    # Both tokens of a login are of one login; those in a header may be of another one.
+    for claims in {tokens.login_or_token(claims): claims for claims in to_end}.values():
         flow.end_login(state_of(current_app), claims)
     response = current_app.response_class(status=204)
     if tokens.uses_cookies() and (to_end or any(_cookies())):
@@ -59,27 +76,40 @@ def logout() -> Response:
     return response
 
 
-def _refresh_claims() -> Claims:
+def _refresh_claims(location: str) -> dict[str, Any]:
     """Return the claims of the refresh token of the request, after checking signature and expiry.
 
-    :raises InvalidRefreshToken: there is no valid token, or its CSRF token is missing or wrong.
+    :param location: ``"headers"`` or ``"cookies"``.
+    :raises InvalidRefreshToken: there is no valid token, or its CSRF token is missing or wrong, or
+        the application does not know its user any more, which ends the login.
     """
-    by_header = any(_bearer()) and ("headers" in config.token_location or not tokens.uses_cookies())
-    if not (by_header or tokens.uses_cookies()):
-        raise InvalidRefreshToken
     # Flask-JWT-Extended would raise an unexpected error for it.
     if not request.headers.get(config.refresh_csrf_header_name, "").isascii():
-        raise InvalidRefreshToken
+        raise InvalidRefreshToken(CsrfMismatch.detail)
     try:
-        verify_jwt_in_request(
-            refresh=True,
-            locations="headers" if by_header else "cookies",
-            # Our own check would refuse a token that was used before, without ending its login.
-            skip_revocation_check=tokens.manager()._token_in_blocklist_callback is is_logged_out,
-        )
+        # The rotation decides whether the token is revoked, and ends the login if it was stolen.
+        verify_jwt_in_request(refresh=True, locations=location, skip_revocation_check=True)
+        return get_jwt()
+    except CSRFError:
+        raise InvalidRefreshToken(CsrfMismatch.detail) from None
+    except UserLookupError as error:
+        flow.end_login(state_of(current_app), error.jwt_data, "user refused")
+        _clear_refused_cookies()
+    except NoAuthorizationError:
+        pass
     except (JWTExtendedException, PyJWTError):
-        raise InvalidRefreshToken from None
-    return get_jwt()
+        _clear_refused_cookies()
+    raise InvalidRefreshToken
+
+
+def _clear_refused_cookies() -> None:
+    """Have the answer clear the cookies of a login that is over, unless a header came."""
+    if tokens.uses_cookies() and not any(_bearer()):
+
+        @after_this_request
+        def clear(response: Response) -> Response:
+            unset_jwt_cookies(response)
+            return response
 
 
 def _claims_to_end() -> list[Claims]:
@@ -89,20 +119,27 @@ def _claims_to_end() -> list[Claims]:
 
     :raises CsrfMismatch: there are only cookies, and none of them with its CSRF token.
     """
-    found: list[Claims] = []
-    refused = False
-    for encoded, csrf_header in (*_bearer(), *(_cookies() if tokens.uses_cookies() else ())):
-        try:
-            claims = decode_token(encoded, allow_expired=True)
-        except (JWTExtendedException, PyJWTError):
+    # A page of another origin cannot send the header, so the cookies beside it are no forgery.
+    found = [claims for encoded, _ in _bearer() if (claims := _decoded(encoded))]
+    is_by_header, is_forged = bool(found), False
+    for encoded, csrf_header in _cookies() if tokens.uses_cookies() else ():
+        claims = _decoded(encoded)
+        if claims is None:
             continue
-        if csrf_header is None or _csrf_matches(claims, csrf_header):
+        if is_by_header or csrf_header is None or _csrf_matches(claims, csrf_header):
             found.append(claims)
         else:
-            refused = True
-    if refused and not found:
+            is_forged = True
+    if is_forged and not found:
         raise CsrfMismatch
     return found
+
+
+def _decoded(encoded: str) -> Claims | None:
+    try:
+        return decode_token(encoded, allow_expired=True)
+    except (JWTExtendedException, PyJWTError):
+        return None
 
 
 def _bearer() -> Iterator[tuple[str, None]]:
@@ -130,28 +167,3 @@ def _cookies() -> Iterator[tuple[str, str | None]]:
 def _csrf_matches(claims: Claims, header: str) -> bool:
     expected, sent = claims.get("csrf"), request.headers.get(header, "")
     return isinstance(expected, str) and hmac.compare_digest(expected.encode(), sent.encode())
-
-
-def refuse_logged_out(app: Flask) -> None:
-    """Make ``jwt_required`` refuse tokens that were logged out.
-
-    An application that has its own ``token_in_blocklist_loader`` keeps it.
-    """
-
-    def install() -> None:
-        manager = tokens.manager_of(app)
-        if manager._token_in_blocklist_callback is default_blocklist_callback:
-            manager.token_in_blocklist_loader(is_logged_out)
-
-    install()
-    # A JWTManager that the application creates later replaces the present one.
-    app.before_request_funcs.setdefault(None, []).insert(0, install)
-
-
-def is_logged_out(_header: Claims, claims: Claims) -> bool:
-    """Return whether a token was logged out, as the ``token_in_blocklist_loader``.
-
-    It uses the current application, since several may share a JWTManager.
-    """
-    state: AppState | None = current_app.extensions.get(EXTENSION)
-    return state is not None and flow.is_logged_out(state, claims)

@@ -32,6 +32,8 @@ class Host:
             step()
         self.otp.send_code_handler(lambda code, *args: self.codes.append(code) or True)
         self.otp.get_user_handler(lambda *args: {"id": 7})
+        jwt = self.app.extensions["flask-jwt-extended"]
+        jwt.user_lookup_loader(lambda header, claims: {"id": claims["sub"]})
         self.app.add_url_rule("/form", view_func=lambda: "done", endpoint="form", methods=["POST"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Any
@@ -23,7 +23,10 @@ from support.listeners import Heard
 from support.servers import Answer, Site, threaded
 from support.world import NOW, MakeWorld, World
 
+from flask_otp_auth import SecurityWarning
+
 DAY = 86400
+WITHOUT_LOOKUP = pytest.mark.filterwarnings("ignore:OTP_AUTH_REFRESH_TOKEN is on and there is no")
 COOKIES = {"access_token_cookie", "csrf_access_token", "refresh_token_cookie", "csrf_refresh_token"}
 
 
@@ -88,7 +91,7 @@ def claims_of(world: World, token: str) -> dict[str, Any]:
         return dict(decode_token(token, allow_expired=True))
 
 
-def assert_invalid(answer: Answer) -> None:
+def assert_invalid(answer: Answer, detail: str = "The refresh token is not valid") -> None:
     """Check that a refresh was refused, to the letter, and that no token came with it."""
     body = answer.json
     assert str(uuid.UUID(body["error"].pop("id")))
@@ -97,12 +100,17 @@ def assert_invalid(answer: Answer) -> None:
         "status": 401,
         "error": {
             "title": "Unauthorized",
-            "detail": "The refresh token is not valid",
+            "detail": detail,
             "code": "invalidRefreshToken",
         },
     }
     assert answer.headers["Cache-Control"] == "no-store"
-    assert "Set-Cookie" not in answer.headers
+    assert all(not morsel.value for morsel in cookies_of(answer).values())
+
+
+def cookies_of(answer: Answer) -> SimpleCookie:
+    """Return the cookies that an answer sets; those that it clears are empty."""
+    return SimpleCookie("\r\n".join(answer.headers.get_all("Set-Cookie", [])))
 
 
 class TestRefresh:
@@ -145,26 +153,46 @@ class TestRefresh:
         access, _ = refreshed(site, token)
         assert me(site, access, "/bank") == 401
 
-    def test_token_that_is_used_twice_ends_the_login_of_thief_and_owner(
+    def test_answer_that_was_lost_costs_nobody_the_login(self, world: World, site: Site) -> None:
+        _, token = sign_in(world, site)
+        for _ in range(3):
+            refreshed(site, token)
+        access, token = refreshed(site, token)
+        assert me(site, access) == 200
+        refreshed(site, token)
+
+    def test_token_that_is_used_after_its_successor_ends_the_login_of_thief_and_owner(
         self, world: World, site: Site, caplog: pytest.LogCaptureFixture
     ) -> None:
         access, token = sign_in(world, site)
         newer_access, newer = refreshed(site, token)
+        newest_access, newest = refreshed(site, newer)
 
         assert_invalid(refresh(site, token))
 
-        assert_invalid(refresh(site, newer))
-        assert me(site, access) == 401
-        assert me(site, newer_access) == 401
+        assert_invalid(refresh(site, newest))
+        assert [me(site, t) for t in (access, newer_access, newest_access)] == [401] * 3
         warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
         login = claims_of(world, token)["otp_login"]
-        assert warnings == [f"refresh token used twice, login ended: login={login[:8]}..."]
+        assert warnings == [
+            f"refresh token used after its successor, login ended: login={login[:8]}..."
+        ]
         assert login not in caplog.text
+
+    def test_other_successor_of_the_same_token_ends_the_login_too(
+        self, world: World, site: Site
+    ) -> None:
+        _, token = sign_in(world, site)
+        (_, of_owner), (_, of_thief) = refreshed(site, token), refreshed(site, token)
+        access, newest = refreshed(site, of_owner)
+        assert_invalid(refresh(site, of_thief))
+        assert_invalid(refresh(site, newest))
+        assert me(site, access) == 401
 
     def test_logins_of_other_devices_go_on(self, world: World, site: Site) -> None:
         _, stolen = sign_in(world, site)
         access, token = sign_in(world, site)
-        refreshed(site, stolen)
+        refreshed(site, refreshed(site, stolen)[1])
         assert_invalid(refresh(site, stolen))
 
         assert me(site, access) == 200
@@ -207,14 +235,20 @@ class TestRefresh:
         world = make_world(
             REFRESH_TOKEN=True,
             REFRESH_LIFETIME=1000,
+            REFRESH_IDLE=600,
             config={"JWT_ACCESS_TOKEN_EXPIRES": False, "JWT_REFRESH_TOKEN_EXPIRES": False},
         )
+        protect(world.app)
         with threaded(world.app) as site:
             tokens = list(sign_in(world, site))
-            clock.shift(999)
+            clock.shift(599)
             tokens += refreshed(site, tokens[1])
-        ends = int(NOW.timestamp()) + 1000
-        assert {claims_of(world, token)["exp"] for token in tokens} == {ends}
+            ends = [claims_of(world, token)["exp"] - int(NOW.timestamp()) for token in tokens]
+            assert ends == [600, 600, 1000, 1000]  # it would be idle, and it is over
+            # Nor does one for which an option was longer when it was made.
+            world.app.config["JWT_DECODE_LEEWAY"] = 3600
+            clock.shift(401)
+            assert me(site, tokens[2]) == 401
 
     def test_shorter_lifetimes_of_the_host_are_kept(
         self, make_world: MakeWorld, clock: time_machine.Traveller
@@ -281,8 +315,24 @@ class TestRefresh:
         claims = claims_of(world, access)
         assert (claims["role"], claims["amr"], claims["sub"]) == ("guest", ["otp", "sms"], "7")
 
-        del users["7"]
+    def test_user_who_is_gone_or_blocked_is_signed_out(self, world: World, site: Site) -> None:
+        manager = world.app.extensions["flask-jwt-extended"]
+        users: dict[str, Any] = {}
+        manager.user_lookup_loader(lambda header, claims: users.get(claims["sub"]))
+        access, token = sign_in(world, site)
+
         assert_invalid(refresh(site, token))
+
+        users["user of +46701234567"] = {"id": "user of +46701234567"}
+        assert me(site, access) == 401
+        assert_invalid(refresh(site, token))
+
+    def test_application_without_user_lookup_is_warned_once(self, make_world: MakeWorld) -> None:
+        world = make_world(REFRESH_TOKEN=True)
+        world.app.extensions["flask-jwt-extended"]._user_lookup_callback = None
+        with pytest.warns(SecurityWarning, match="blocked and deleted users stay signed in"):
+            world.client.get("/")
+        world.client.get("/")
 
     def test_loader_of_the_host_that_fails_costs_nobody_the_login(
         self, world: World, site: Site, caplog: pytest.LogCaptureFixture
@@ -405,23 +455,39 @@ class TestLogout:
 
 
 class TestBlocklistLoader:
-    def test_loader_of_the_host_stays_and_can_ask_for_ours(self, world: World, site: Site) -> None:
-        manager = world.app.extensions["flask-jwt-extended"]
+    @pytest.mark.parametrize("asks_us", [True, False])
+    def test_loader_of_the_host_is_asked_beside_ours(
+        self, make_world: MakeWorld, asks_us: bool
+    ) -> None:
+        heard = Heard()
+        world = make_world(REFRESH_TOKEN=True, listeners=[heard])
+        protect(world.app)
         banned: set[str] = set()
 
-        @manager.token_in_blocklist_loader
+        @world.app.extensions["flask-jwt-extended"].token_in_blocklist_loader
         def refused(header: Any, claims: Any) -> bool:
-            return claims["jti"] in banned or world.otp.is_logged_out(claims)
+            return claims["jti"] in banned or (asks_us and world.otp.is_logged_out(claims))
 
-        access, token = sign_in(world, site)
-        assert me(site, access) == 200
-        logout(site, access)
-        assert me(site, access) == 401
+        with threaded(world.app) as site:
+            access, token = sign_in(world, site)
+            heard.take()
+            assert me(site, access) == 200
+            assert heard.names == ["find"]
+            logout(site, access)
+            assert me(site, access) == 401
 
-        access, token = sign_in(world, site)
-        banned.add(claims_of(world, token)["jti"])
-        assert_invalid(refresh(site, token))
+            access, token = sign_in(world, site)
+            banned.add(claims_of(world, token)["jti"])
+            assert_invalid(refresh(site, token))
 
+            # A theft is one, although the loader knows that the token was used.
+            _, stolen = sign_in(world, site)
+            newest = refreshed(site, refreshed(site, stolen)[1])
+            assert_invalid(refresh(site, stolen))
+            assert me(site, newest[0]) == 401
+            assert_invalid(refresh(site, newest[1]))
+
+    @WITHOUT_LOOKUP
     def test_manager_that_the_host_makes_later_refuses_what_was_logged_out(
         self, world: World, site: Site
     ) -> None:
@@ -430,6 +496,7 @@ class TestBlocklistLoader:
         logout(site, access)
         assert me(site, access) == 401
 
+    @WITHOUT_LOOKUP
     def test_apps_that_share_a_manager_each_ask_their_own_logins(
         self, make_world: MakeWorld
     ) -> None:
@@ -449,7 +516,7 @@ class TestBlocklistLoader:
         with threaded(other) as site:
             assert me(site, access) == 200
 
-    def test_refresh_view_of_the_host_takes_no_token_that_was_used(
+    def test_refresh_view_of_the_host_takes_the_tokens_that_ours_takes(
         self, world: World, site: Site
     ) -> None:
         @world.app.get("/mine")
@@ -459,6 +526,8 @@ class TestBlocklistLoader:
 
         _, token = sign_in(world, site)
         _, newer = refreshed(site, token)
+        assert me(site, newer, "/mine") == me(site, token, "/mine") == 200
+        refreshed(site, newer)
         assert me(site, newer, "/mine") == 200
         assert me(site, token, "/mine") == 401
 
@@ -532,7 +601,6 @@ class TestCookies:
             browser = Browser(site)
             data = browser.sign_in(world).json["data"]
             assert browser.post("/otp/refresh", "csrf_refresh_token").json == {"data": {}}
-            assert_invalid(refresh(site, data["refreshToken"]))  # the cookie has used it up
 
             data = browser.sign_in(world).json["data"]
             answer = refresh(site, data["refreshToken"])
@@ -545,7 +613,9 @@ class TestCookies:
     ) -> None:
         browser.sign_in(cookie_world)
         sent = csrf and csrf.encode().decode("latin-1")
-        assert_invalid(browser.post("/otp/refresh", sent))
+        answer = browser.post("/otp/refresh", sent)
+        assert_invalid(answer, "The CSRF token is missing or does not match")
+        assert "Set-Cookie" not in answer.headers
         if csrf != "csrf_access_token":
             answer = browser.post("/otp/logout", sent)
             assert answer.status == 401
@@ -564,9 +634,36 @@ class TestCookies:
         assert browser.post("/otp/logout", csrf).status == 204
 
         assert browser.jar == {}
-        browser.jar = before  # as a thief has them
+        browser.jar = dict(before)  # as a thief has them
         assert browser.post("/me", "csrf_access_token").status == 401
         assert_invalid(browser.post("/otp/refresh", "csrf_refresh_token"))
+
+    def test_refused_refresh_clears_the_cookies_of_the_login_that_is_over(
+        self, cookie_world: World, browser: Browser
+    ) -> None:
+        browser.sign_in(cookie_world)
+        other = replace(browser, jar=dict(browser.jar))
+        other.post("/otp/logout", "csrf_refresh_token")
+        assert_invalid(browser.post("/otp/refresh", "csrf_refresh_token"))
+        assert browser.jar == {}
+
+    def test_logout_with_header_and_cookies_ends_the_login_of_both(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(
+            config={"JWT_TOKEN_LOCATION": ["headers", "cookies"]}, REFRESH_TOKEN=True
+        )
+        protect(world.app)
+        with threaded(world.app) as site:
+            browser = Browser(site)
+            browser.sign_in(world)
+            by_cookie = browser.jar["access_token_cookie"]
+            by_header, _ = sign_in(world, site)
+            headers = {**bearer(by_header), "Cookie": f"access_token_cookie={by_cookie}"}
+            answer = site.send("POST", "/otp/logout", headers=headers)
+            assert answer.status == 204
+            assert cookies_of(answer).keys() == COOKIES
+            assert [me(site, by_header), me(site, by_cookie)] == [401, 401]
 
     def test_logout_of_a_second_tab_is_no_error(
         self, cookie_world: World, browser: Browser

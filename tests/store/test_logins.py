@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pymongo import MongoClient
 from support.world import NOW
 
-from flask_otp_auth.store.logins import Login, LoginStore, Rotation
+from flask_otp_auth.store.logins import LoginStore, Rotation
+from flask_otp_auth.types import Login
 
 LOGIN = "0123456789abcdef" * 2
 LIFETIME, IDLE = 1000, 100
+IDLE_TIME = timedelta(seconds=IDLE)
 
 
 @pytest.fixture
@@ -22,10 +24,26 @@ def database(mongo_uri):
 
 @pytest.fixture
 def logins(database):
-    store = LoginStore(database, "otp_sessions.logins", lifetime=LIFETIME, idle=IDLE)
+    store = store_on(database)
     store.create_indexes()
-    store.start(LOGIN, "first", NOW)
+    start(store, LOGIN)
     return store
+
+
+def store_on(database, keys=(b"k" * 32,)):
+    return LoginStore(database, "otp_sessions.logins", keys=keys, lifetime=LIFETIME, idle=IDLE)
+
+
+def start(store, login_id, user="7", at=NOW):
+    store.start(login_id, "first", user=user, method="sms", verified_at=at, now=at)
+
+
+def rotate(store, token, parent=None, at=NOW):
+    return store.rotate(LOGIN, token, parent, at)
+
+
+def is_over(store, id_=LOGIN, at=NOW):
+    return store.standing_of(id_, "7", at).is_over
 
 
 def stored(database):
@@ -36,26 +54,36 @@ def after(seconds):
     return NOW + timedelta(seconds=seconds)
 
 
-def test_a_refresh_token_works_once_and_the_next_one_after_it(logins):
-    assert logins.rotate(LOGIN, "first", "second", after(1)) is Rotation.ROTATED
-    assert logins.find(LOGIN) == Login(LOGIN, "second", ended=False)
-    assert logins.rotate(LOGIN, "second", "third", after(2)) is Rotation.ROTATED
+def test_a_refresh_token_works_until_one_of_its_successors_is_used(logins):
+    for _ in range(3):
+        assert rotate(logins, "first") is Rotation.ROTATED
+    assert rotate(logins, "second", "first") is Rotation.ROTATED
+    assert rotate(logins, "second", "first") is Rotation.ROTATED
+    assert rotate(logins, "third", "second") is Rotation.ROTATED
+    assert not is_over(logins)
 
 
-def test_a_token_that_was_used_before_ends_its_login_and_the_living_token_with_it(logins):
-    logins.rotate(LOGIN, "first", "second", after(1))
-    assert logins.rotate(LOGIN, "first", "thief's", after(2)) is Rotation.REUSED
-    assert logins.find(LOGIN) == Login(LOGIN, "second", ended=True)
-    assert logins.rotate(LOGIN, "second", "third", after(3)) is Rotation.ENDED
-
-
-def test_a_token_that_was_never_given_out_ends_the_login_too(logins):
-    assert logins.rotate(LOGIN, "unknown", "next", after(1)) is Rotation.REUSED
+@pytest.mark.parametrize(
+    ("token", "parent"),
+    [
+        ("first", None),
+        ("other second", "first"),
+        ("unknown", None),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_any_other_token_ends_the_login_and_the_newest_token_with_it(logins, token, parent):
+    rotate(logins, "second", "first")
+    rotate(logins, "third", "second")
+    assert rotate(logins, token, parent) is Rotation.REUSED
+    assert is_over(logins)
+    assert rotate(logins, "third", "second") is Rotation.ENDED
 
 
 def test_nothing_of_a_login_that_is_not_there_works(logins):
-    assert logins.rotate("f" * 32, "first", "second", NOW) is Rotation.ENDED
-    assert logins.find("f" * 32) is None
+    assert logins.rotate("f" * 32, "first", None, NOW) is Rotation.ENDED
+    assert not logins.standing_of("f" * 32, "7", NOW).is_known
 
 
 @pytest.mark.parametrize(
@@ -70,22 +98,22 @@ def test_nothing_of_a_login_that_is_not_there_works(logins):
     ],
 )
 def test_a_login_ends_when_it_is_not_used_or_at_the_end_of_its_life(logins, uses, last, rotation):
-    token = "first"
-    for number, seconds in enumerate(uses):
-        assert logins.rotate(LOGIN, token, f"{number}", after(seconds)) is Rotation.ROTATED
-        token = f"{number}"
-    assert logins.rotate(LOGIN, token, "last", after(last)) is rotation
+    for seconds in uses:
+        assert rotate(logins, "first", at=after(seconds)) is Rotation.ROTATED
+    assert is_over(logins, at=after(last)) is (rotation is Rotation.EXPIRED)
+    assert len(logins.of_user("7", after(last))) == (rotation is Rotation.ROTATED)
+    assert rotate(logins, "first", at=after(last)) is rotation
     if rotation is Rotation.EXPIRED:
         # Ended for good, also when the clock or the options go back.
-        assert logins.rotate(LOGIN, token, "last", NOW) is Rotation.ENDED
+        assert rotate(logins, "first") is Rotation.ENDED
 
 
 def test_a_login_that_was_logged_out_is_over_and_keeps_its_first_end(logins, database):
-    logins.end(LOGIN, after(1))
-    logins.end(LOGIN, after(2))
+    logins.end(LOGIN, "logout", after(1))
+    logins.end(LOGIN, "user refused", after(2))
     document = stored(database)
     assert (document["endedAt"], document["endReason"]) == (after(1), "logout")
-    assert logins.rotate(LOGIN, "first", "second", after(3)) is Rotation.ENDED
+    assert rotate(logins, "first", at=after(3)) is Rotation.ENDED
     assert stored(database)["endReason"] == "logout"
 
 
@@ -103,20 +131,26 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_document_lets_nobody_in(logins, database, damage):
     database["otp_sessions.logins"].update_one({"_id": LOGIN}, DAMAGES[damage])
-    assert logins.rotate(LOGIN, "first", "second", after(1)) is not Rotation.ROTATED
-    assert logins.find(LOGIN).ended
+    assert rotate(logins, "first", at=after(1)) is not Rotation.ROTATED
+    assert is_over(logins)
 
 
 @pytest.mark.parametrize("token", ["$current", "$$ROOT", "", "first\0"])
 def test_no_text_of_a_token_is_taken_for_an_expression(logins, token):
-    assert logins.rotate(LOGIN, token, "$current", after(1)) is Rotation.REUSED
+    assert rotate(logins, token, "$current") is Rotation.REUSED
+    logins.end_all("7", token, NOW)
+    assert logins.standing_of("x", "7", NOW).spared == token
 
 
-def test_the_database_holds_ids_of_tokens_and_nothing_of_the_judgement(logins, database):
-    logins.rotate(LOGIN, "first", "second", after(1))
-    assert stored(database) == {
+def test_the_database_holds_ids_of_tokens_and_no_user(logins, database):
+    rotate(logins, "second", "first", at=after(1))
+    document = stored(database)
+    assert len(document.pop("user")) == 64
+    assert document == {
         "_id": LOGIN,
+        "method": "sms",
         "current": "second",
+        "verifiedAt": NOW,
         "createdAt": NOW,
         "usedAt": after(1),
         "expireAt": after(LIFETIME),
@@ -133,8 +167,74 @@ def test_a_token_without_login_stays_revoked_until_it_ends_by_itself(logins, dat
     logins.revoke("token", after(60), NOW)
     logins.revoke("token", after(60), after(1))
     logins.revoke("endless", None, NOW)
-    assert logins.find("token").ended
-    assert logins.find("endless").ended
+    assert is_over(logins, "token")
+    assert is_over(logins, "endless")
     notes = {n["_id"]: n for n in database["otp_sessions.logins"].find({"current": None})}
     assert notes["token"]["expireAt"] == after(60)
     assert "expireAt" not in notes["endless"]
+
+
+OLD, OTHER, LATER = "a" * 32, "b" * 32, "c" * 32
+
+
+@pytest.fixture
+def past():
+    """A time before that of the database, which is the clock of all that ends together."""
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=60)
+
+
+@pytest.fixture
+def four(database, past):
+    """Logins of one user, one of them later than any call, and one of another user."""
+    store = store_on(database)
+    start(store, LOGIN, at=past)
+    start(store, OLD, at=past - timedelta(seconds=1))
+    start(store, LATER, at=past + timedelta(seconds=90))
+    start(store, OTHER, user="8", at=past)
+    return store
+
+
+def ids(store, user="7"):
+    return [login.id for login in store.of_user(user, datetime.now(UTC))]
+
+
+def test_logins_of_a_user_are_listed_with_the_newest_first(four, past):
+    assert ids(four) == [LATER, LOGIN, OLD]
+    assert ids(four, "8") == [OTHER]
+    assert ids(four, "9") == []
+    used = past + timedelta(seconds=10)
+    assert four.rotate(LOGIN, "first", None, used) is Rotation.ROTATED
+    assert four.of_user("7", used)[1] == Login(
+        LOGIN, "sms", past, used, min(past + timedelta(seconds=LIFETIME), used + IDLE_TIME)
+    )
+
+
+def test_logins_end_together_without_the_later_ones_and_those_of_others(four):
+    assert four.end_all("7", None, None) == 2
+    assert (ids(four), ids(four, "8")) == ([LATER], [OTHER])
+    assert four.rotate(OLD, "first", None, datetime.now(UTC)) is Rotation.ENDED
+    assert four.end_all("7", None, None) == 0
+
+
+def test_one_login_can_be_spared_unless_it_was_refused_before(four, past):
+    assert four.end_all("7", LOGIN, past) == 1
+    assert ids(four) == [LATER, LOGIN]
+    assert four.standing_of(LOGIN, "7", past).spared == LOGIN
+    four.end_all("7", LOGIN, past)
+    assert ids(four) == [LATER, LOGIN]
+    four.end_all("7", OLD, past)
+    assert four.standing_of(OLD, "7", past).spared is None
+    assert ids(four) == [LATER]
+
+
+def test_users_are_found_under_every_key_while_a_new_one_is_introduced(database, past):
+    new_key = b"n" * 32
+    before, after_it = store_on(database), store_on(database, [new_key, b"k" * 32])
+    start(before, OLD, at=past)
+    start(after_it, LOGIN, at=past)
+    assert ids(after_it) == [LOGIN, OLD] or ids(after_it) == [OLD, LOGIN]
+    assert after_it.end_all("7", None, None) == 2
+    # A server that does not know the new key yet.
+    assert before.standing_of("x", "7", past).ended_before is not None
+    # One that has dropped the old one.
+    assert store_on(database, [new_key]).standing_of("x", "7", past).ended_before is not None

@@ -77,7 +77,10 @@ def store_all(app: Flask, otp: FlaskOtpAuth, mongo: PyMongo) -> None:
         mongo.db.calls.insert_one({"handler": "get_user", "payload": payload})
         return {"id": identifier}
 
-    if not app.config.get("OTP_AUTH_REFRESH_TOKEN"):
+    if app.config.get("OTP_AUTH_REFRESH_TOKEN"):
+        manager = app.extensions["flask-jwt-extended"]
+        manager.user_lookup_loader(lambda header, claims: {"id": claims["sub"]})
+    else:
 
         @otp.verify_success_handler
         def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:

@@ -120,6 +120,9 @@ def build_world(
     except BaseException:
         world.close()
         raise
+    if options.get("REFRESH_TOKEN"):
+        manager = app.extensions["flask-jwt-extended"]
+        manager.user_lookup_loader(lambda header, claims: {"id": claims["sub"]})
     if handlers:
 
         @world.otp.send_code_handler
