@@ -205,6 +205,7 @@ def failed(
     """
     reason = "" if cause is None else f": {describe(cause, code)}"
     _log.error("%s [error %s]%s", what, failure.id, reason)
+    failure.add_note(what)  # for the command line; an answer has only the text of the error
     return failure
 
 

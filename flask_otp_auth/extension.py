@@ -10,17 +10,17 @@ from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 
-from . import cli, flow, openapi, tokens, weaknesses
-from .clock import utc_now
+from . import cli, findings, flow, openapi, tokens
 from .delivery.providers import require_usable_urls
 from .exceptions import ConfigurationError, InvalidRequest
+from .findings.options import options_in
 from .handlers import Handlers
 from .http import schemas, views
 from .http.blocklist import is_logged_out, refuse_logged_out
 from .http.client_limits import limiter_for
 from .http.json_text import json_form
 from .language import preferred_language
-from .settings import fixed_codes, read_settings
+from .settings import read_settings
 from .settings.keys import require_jwt_key
 from .state import EXTENSION, AppState, build_state
 from .store.database import close_with, connect, database_of
@@ -103,7 +103,14 @@ class FlaskOtpAuth:
             mongo = connect(app)
             close = close_with(app, mongo)
         try:
-            state = build_state(settings, self._handlers, mongo, database_of(mongo), close=close)
+            state = build_state(
+                settings,
+                self._handlers,
+                mongo,
+                database_of(mongo),
+                close=close,
+                given=options_in(app),
+            )
             tokens.ensure_manager(app)
             if settings.register_routes:
                 # A Limiter examines every request of the application, so without rules none is
@@ -119,8 +126,9 @@ class FlaskOtpAuth:
         refuse_logged_out(app, can_refresh=settings.refresh_token)
         app.extensions[EXTENSION] = state
         cli.register(app)
-        fixed_codes.announce(settings.test_identifiers, utc_now())
-        weaknesses.announce(app, settings, makes_own_tokens=self._handlers.makes_own_tokens)
+        # Not by app.before_request, which refuses an application that has served a request.
+        before_request = findings.announce_at_start(app, state)
+        app.before_request_funcs.setdefault(None, []).append(before_request)
 
     def send_code_handler(self, function: SendCode = _NO_FUNCTION) -> SendCode:
         """Register the function that sends a code. Required.

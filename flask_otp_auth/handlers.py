@@ -11,7 +11,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from flask import Flask, current_app
+from flask import Flask, current_app, has_app_context
 
 from . import events
 from .exceptions import HandlerSignatureError, MissingHandlerError, Refused
@@ -64,7 +64,7 @@ class Handlers:
 
     @property
     def _sender(self) -> SendCodeHandler | None:
-        if not self._outboxes:
+        if not self._outboxes or not has_app_context():
             return self._send_code
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         return self._outboxes.get(app, self._send_code)
@@ -91,6 +91,16 @@ class Handlers:
             if callable(check):
                 return cast("Callable[[], object]", check)
         return None
+
+    def require_providers(self, app: Flask) -> None:
+        """Make sure that the sender, if it needs providers, has one for each method of *app*.
+
+        :raises ConfigurationError: a method has none.
+        """
+        owner = getattr(self._sender, "__self__", None)
+        require = getattr(owner, "require_providers", None)
+        if callable(require):
+            require(app)
 
     def require(self) -> None:
         """Make sure that the two required functions are registered.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import cast
@@ -43,6 +43,7 @@ class AppState:
     :param background: sends codes after the answer, or ``None`` if they are sent before it.
     :param devices: issues and reads the tokens of trusted devices, or ``None`` without these.
     :param close: closes the connections of *mongo* if ``init_app`` opened them, else ``None``.
+    :param given: the debug mode and the options as ``init_app`` found them.
     """
 
     settings: Settings
@@ -57,6 +58,7 @@ class AppState:
     background: BackgroundSender | None
     devices: DeviceTokens | None
     close: Callable[[], object] | None
+    given: Mapping[str, object] = field(repr=False)
 
 
 def state_of(app: Flask) -> AppState:
@@ -74,6 +76,7 @@ def build_state(
     database: Database[Document],
     *,
     close: Callable[[], object] | None,
+    given: Mapping[str, object],
 ) -> AppState:
     """Return the state of one application, without using the database."""
     sessions = SessionStore(database, settings.collection, keep=settings.keep_sessions)
@@ -109,6 +112,7 @@ def build_state(
             else None
         ),
         close=close,
+        given=given,
     )
 
 

@@ -23,7 +23,7 @@ from flask_otp_auth.exceptions import (
     SecurityWarning,
     ServiceUnavailable,
 )
-from flask_otp_auth.security_warnings import warn
+from flask_otp_auth.findings import _warn as warn
 
 ANSWERS = {
     "InvalidRequest": (400, "badRequest", "The request is not valid"),

@@ -8,8 +8,6 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from .debug_mode import remember_debug
-
 
 class _OtpGroup(AppGroup):
     """The commands, which are imported only when ``flask otp`` is used and not by every worker."""
@@ -24,7 +22,7 @@ class _OtpGroup(AppGroup):
 
     def _add_commands(self) -> None:
         from .account import send_test, sessions, unlock
-        from .checklist import check
+        from .check import check
         from .description import openapi
         from .maintenance import create_indexes, purge, stats
         from .risk_report import risk
@@ -45,6 +43,5 @@ otp = _OtpGroup(
 
 def register(app: Flask) -> None:
     """Add ``flask otp`` to the command line of *app*, unless it has a command of that name."""
-    remember_debug(app)
     if app.cli.commands.get(otp.name or "") is None:
         app.cli.add_command(otp)

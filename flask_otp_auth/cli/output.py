@@ -59,7 +59,7 @@ def in_words(error: OtpAuthError) -> str:
     """Return the text of an error for the person at the terminal."""
     if isinstance(error, ServiceUnavailable):
         return "MongoDB did not answer in time. Is it up, and reachable at MONGO_URI?"
-    return str(error)
+    return "\n".join(getattr(error, "__notes__", ())) or str(error)
 
 
 def current_app_object() -> Flask:

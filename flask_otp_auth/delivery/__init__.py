@@ -69,6 +69,21 @@ class Delivery:
             return True
         return self._attempts.deliver(app, message, providers, settings.send_timeout)
 
+    def require_providers(self, app: Flask) -> None:
+        """Make sure that each method has a provider, or that codes may be printed instead.
+
+        :param app: the application.
+        :raises ConfigurationError: a method has no provider.
+        """
+        settings = state_of(app).settings
+        if self._console or (self._console is None and (app.debug or app.testing)):
+            return
+        for method in settings.methods:
+            if not _providers(app, settings, method):
+                raise ConfigurationError(
+                    f"OTP_AUTH_{method.upper()}_URLS", "is not set, so there is no provider"
+                )
+
     def check(self) -> None:
         """Check that each method has a reachable provider. ``flask otp check`` calls this.
 

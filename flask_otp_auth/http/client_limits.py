@@ -7,17 +7,16 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from flask import Flask, current_app, request
 from flask_limiter import Limiter, RequestLimit, RouteLimit
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem
-from limits.storage import MemoryStorage
 
+from .. import findings
 from ..exceptions import ConfigurationError
-from ..security_warnings import warn_in_production
 from ..state import AppState, state_of
 from ..store.limiter_storage import storage_for
 
@@ -85,13 +84,10 @@ def limiter_for(app: Flask, limiter: Limiter | None, state: AppState) -> Limiter
     limiters = app.extensions.get("limiter", set())
     if limiter is None and len(limiters) == 1:
         (limiter,) = limiters
-    if not app.config.get("RATELIMIT_ENABLED", True):
-        warn_in_production(
-            app, "RATELIMIT_ENABLED is False: clients may ask for any number of codes"
-        )
-    elif limiter is not None and limiter in limiters:
-        _warn_of_failing_open(app, limiter)
-    return limiter or _own_limiter(app, state)
+    chosen = limiter or _own_limiter(app, state)
+    if app.config.get("RATELIMIT_ENABLED", True) and chosen in app.extensions.get("limiter", ()):
+        findings.announce(app, findings.of_limiter(chosen))
+    return chosen
 
 
 def limited(view: View, limiter: Limiter) -> View:
@@ -139,7 +135,7 @@ def check_of_late_limiter(app: Flask, limiter: Limiter) -> Callable[[], None]:
     It warns once if *limiter* fails open, and raises a ConfigurationError while *limiter* is not
     initialised, and so limits nothing.
     """
-    warn_once = cache(partial(_warn_of_failing_open, app, limiter))
+    warn_once = cache(lambda: findings.announce(app, findings.of_limiter(limiter)))
 
     def check() -> None:
         if not app.config.get("RATELIMIT_ENABLED", True):
@@ -186,39 +182,11 @@ def _own_limiter(app: Flask, state: AppState) -> Limiter:
         ) from None
     # No argument of the constructor overrides RATELIMIT_IN_MEMORY_FALLBACK.
     limiter._in_memory_fallback_enabled = False
-    if app.config.get("RATELIMIT_ENABLED", True):
-        _warn_of_memory(app, limiter)
     return limiter
 
 
 def _always() -> bool:
     return True
-
-
-def _warn_of_failing_open(app: Flask, limiter: Limiter) -> None:
-    if limiter._swallow_errors:
-        warn_in_production(
-            app,
-            "the Limiter's swallow_errors (RATELIMIT_SWALLOW_ERRORS) lets any client ask for any "
-            "number of codes while its storage is unavailable",
-        )
-    if limiter._in_memory_fallback_enabled:
-        warn_in_production(
-            app,
-            "the Limiter falls back to memory: while its storage is unavailable, a client gets the "
-            "full limits in each worker process",
-        )
-    _warn_of_memory(app, limiter)
-
-
-def _warn_of_memory(app: Flask, limiter: Limiter) -> None:
-    if isinstance(limiter.storage, MemoryStorage):
-        warn_in_production(
-            app,
-            "clients are counted in memory, so they get the full limits in each worker process: "
-            "set RATELIMIT_STORAGE_URI to a shared storage, or leave out the Limiter to count in "
-            "MongoDB",
-        )
 
 
 def exceeds_client_limits(limiter: Limiter) -> bool:

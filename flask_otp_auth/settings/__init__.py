@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..exceptions import ConfigurationError
-from ..security_warnings import warn
 from . import fixed_codes, readers
 from .keys import app_secrets, check_token_location
 from .options import DAY as DAY
@@ -34,7 +33,6 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     values["test_identifiers"] = _fixed_codes(values)
     settings = Settings(**values)
     _check_together(settings)
-    _warn(settings)
     return settings
 
 
@@ -95,19 +93,4 @@ def _check_together(settings: Settings) -> None:
             "OTP_AUTH_DISABLE_AFTER",
             f"is {settings.disable_after}; it must be above OTP_AUTH_LOCKOUT_THRESHOLD "
             f"({threshold})",
-        )
-
-
-def _warn(settings: Settings) -> None:
-    if settings.code_length < 6:
-        warn(f"OTP_AUTH_CODE_LENGTH is {settings.code_length}: use 6 digits or more")
-    if not 30 <= settings.code_ttl <= 600:
-        warn(
-            f"OTP_AUTH_CODE_TTL is {settings.code_ttl}: less than 30 seconds is too short for many "
-            "people, and more than 600 is longer than NIST SP 800-63B allows"
-        )
-    if settings.refresh_token and settings.refresh_lifetime > 30 * DAY:
-        warn(
-            f"OTP_AUTH_REFRESH_LIFETIME is {settings.refresh_lifetime}: NIST SP 800-63B-4 "
-            f"recommends a new login after at most {30 * DAY} seconds (30 days)"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,12 +10,6 @@ from typing import Any
 from .. import identifiers
 from ..exceptions import InvalidIdentifier
 from ..types import Method
-
-_log = logging.getLogger("flask_otp_auth")
-
-# Codes that an attacker tries first.
-_TRIVIAL = {"0123456789"[start : start + length] for length in range(4, 9) for start in range(7)}
-LONG_LIFE = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +68,3 @@ def fixed_code(entries: Mapping[str, FixedCode], identifier: str, now: datetime)
     """Return the fixed code of an identifier, or ``None`` if it has none, or no longer."""
     entry = entries.get(identifier)
     return None if entry is None or now >= entry.until else entry.code
-
-
-def is_trivial(code: str) -> bool:
-    """Return whether a code repeats one digit, or counts up or down."""
-    return len(set(code)) == 1 or code in _TRIVIAL or code[::-1] in _TRIVIAL
-
-
-def announce(entries: Mapping[str, FixedCode], now: datetime) -> None:
-    """Log a warning for each entry, so that none is forgotten in production."""
-    for identifier, entry in entries.items():
-        if now < entry.until and is_trivial(entry.code):
-            _log.warning(
-                "test identifier %s has a code that anybody would try first",
-                identifiers.mask(identifier),
-            )
-        if entry.until > now + LONG_LIFE:
-            _log.warning(
-                "test identifier %s is valid for more than a year", identifiers.mask(identifier)
-            )
-        _log.warning(
-            "test identifier %s %s with a fixed code until %s",
-            identifiers.mask(identifier),
-            "signs in" if now < entry.until else "is dead; remove it: it signed in",
-            entry.until.isoformat(),
-        )

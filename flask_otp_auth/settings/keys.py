@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..exceptions import ConfigurationError
-from ..security_warnings import warn
 
 KEY_BYTES = 32  # RFC 2104, section 3: a shorter key than the digest weakens the HMAC
 _TOKEN_LOCATIONS = ("headers", "cookies", "query_string", "json")
@@ -32,13 +31,6 @@ def app_secrets(config: Mapping[str, Any]) -> tuple[bytes, ...]:
         raise ConfigurationError("SECRET_KEY_FALLBACKS", "must be a list of keys")
     keys = [_as_bytes("SECRET_KEY", newest)]
     keys += [_as_bytes("SECRET_KEY_FALLBACKS", old) for old in older]
-    for place, key in enumerate(keys):
-        if len(key) < KEY_BYTES:
-            name = "SECRET_KEY" if place == 0 else "A key of SECRET_KEY_FALLBACKS"
-            warn(
-                f"{name} has {len(key)} bytes: anybody who can read the database may guess it, and "
-                f"with it the codes; use {KEY_BYTES} random bytes or more"
-            )
     return tuple(keys)
 
 
@@ -72,13 +64,7 @@ def require_jwt_key(config: Mapping[str, Any]) -> None:
             "is not set and neither is SECRET_KEY, so no token can be signed: set one, or "
             "register a verify_success_handler before init_app",
         )
-    length = len(_as_bytes(name, key))
-    wanted = JWT_KEY_BYTES.get(algorithm, KEY_BYTES)
-    if length < wanted:
-        warn(
-            f"{name} has {length} bytes: anybody who has a token may find it by trying keys; "
-            f"use {wanted} random bytes or more for {algorithm} (RFC 7518, section 3.2)"
-        )
+    _as_bytes(name, key)
 
 
 def check_token_location(config: Mapping[str, Any]) -> None:

@@ -32,6 +32,8 @@ _AWAY = frozenset(
     {6, 7, 24, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 217, 262, 9001}
     | {10058, 10107, 11600, 11601, 11602, 13435, 13436}
 )
+_UNAUTHORIZED = 13
+_BAD_LOGIN = frozenset({18, 8000})  # the second is that of MongoDB Atlas
 
 
 @contextmanager
@@ -57,9 +59,19 @@ def database_calls(seconds: float) -> Iterator[None]:
             hint = f"no answer within {seconds} s: is MongoDB up and reachable at MONGO_URI?"
         else:
             failure = InternalError()
-            hint = "MongoDB refused the operation"
+            hint = refusal(error)
         events.failed(failure, f"database: {hint} ({what})")
     raise failure from None
+
+
+def refusal(error: PyMongoError) -> str:
+    """Return why MongoDB refused a call, and what to do about it."""
+    code = getattr(error, "code", None)
+    if code in _BAD_LOGIN:
+        return "MongoDB does not accept user name and password of MONGO_URI: is authSource right?"
+    if code == _UNAUTHORIZED:
+        return "the user of MONGO_URI may not do this: give it the role readWrite on the database"
+    return "MongoDB refused the operation"
 
 
 def is_away(error: PyMongoError) -> bool:

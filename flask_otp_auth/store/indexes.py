@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 
 from .. import events
 from ..exceptions import InternalError, OtpAuthError, ServiceUnavailable
-from .database import RETRY_AFTER, is_away
+from .database import RETRY_AFTER, is_away, refusal
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -80,9 +80,13 @@ def _failure(error: Exception) -> OtpAuthError:
     if isinstance(error, OtpAuthError):
         return error
     failure: ServiceUnavailable | InternalError = InternalError()
-    if isinstance(error, PyMongoError) and is_away(error):
-        failure = ServiceUnavailable(retry_after=RETRY_AFTER)
+    why = "see 'flask otp check'"
+    if isinstance(error, PyMongoError):
+        if is_away(error):
+            failure = ServiceUnavailable(retry_after=RETRY_AFTER)
+        else:
+            why = refusal(error)
     # The error names indexes and options; codes and identifiers do not occur in it.
     code = getattr(error, "code", None)
     what = f"{type(error).__name__} {'' if code is None else code}".rstrip()
-    return events.failed(failure, f"indexes cannot be created ({what}); see 'flask otp check'")
+    return events.failed(failure, f"indexes cannot be created ({what}): {why}")

@@ -23,7 +23,11 @@ from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.testing.mongod import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore::flask_otp_auth.SecurityWarning")
-HTTPS = {"PREFERRED_URL_SCHEME": "https"}
+READY = {
+    "PREFERRED_URL_SCHEME": "https",
+    "JWT_SECRET_KEY": "another secret key for tests, over 64 bytes long, and not of one piece",
+}
+OPTIONS = {"TRUSTED_DEVICES": 86_400, "DEFAULT_REGION": "SE"}
 COOKIES = {"JWT_TOKEN_LOCATION": ["cookies"], "JWT_COOKIE_SECURE": True}
 SAME_SITE = {**COOKIES, "JWT_COOKIE_SAMESITE": "Lax"}
 
@@ -51,7 +55,8 @@ def make_ready(make_world: MakeWorld) -> Callable[..., World]:
     """Make an app that is ready for production, but for the given options."""
 
     def make(*, handlers: bool = True, **options: Any) -> World:
-        config = {**HTTPS, **options.pop("config", {})}
+        config = {**READY, **options.pop("config", {})}
+        options = {**OPTIONS, **options}
         world = make_world(guarded=True, handlers=handlers, config=config, **options)
         world.app.wsgi_app = ProxyFix(world.app.wsgi_app)  # type: ignore[method-assign]
         if handlers:
@@ -87,7 +92,7 @@ def test_a_person_reads_what_is_wrong_why_and_what_to_do(make_ready: Callable[..
     result = run(make_ready(CODE_LENGTH=4).app)
 
     assert result.exit_code == 1
-    assert "FAIL  code length: codes have 4 digits" in result.output
+    assert "FAIL  code length: OTP_AUTH_CODE_LENGTH is 4: codes of 4" in result.output
     assert "      Set OTP_AUTH_CODE_LENGTH to 6 or more." in result.output
     assert "PASS  code lifetime" in result.output
     assert result.output.endswith("0 warnings, 1 failed\n")
@@ -118,7 +123,7 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
     (
         "token key (SECRET_KEY)",
         "fail",  # enough for HS256
-        {"config": {"JWT_ALGORITHM": "HS512"}},
+        {"config": {"JWT_ALGORITHM": "HS512", "JWT_SECRET_KEY": None}},
     ),
     ("access tokens", "fail", {"config": {"JWT_ACCESS_TOKEN_EXPIRES": False}}),
     ("access tokens", "warn", {"config": {"JWT_ACCESS_TOKEN_EXPIRES": timedelta(days=2)}}),
@@ -139,7 +144,11 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
         {"config": {**SAME_SITE, "JWT_COOKIE_CSRF_PROTECT": False}},
     ),
     ("token cookies (JWT_COOKIE_SAMESITE)", "warn", {"config": COOKIES}),
-    ("unknown people", "warn", {"SEND_TO_UNKNOWN": False}),
+    ("two keys", "warn", {"config": {"JWT_SECRET_KEY": None}}),
+    ("trusted devices", "warn", {"TRUSTED_DEVICES": None}),
+    ("phone numbers", "warn", {"DEFAULT_REGION": None}),
+    ("sign-up", "warn", {"SEND_TO_UNKNOWN": False, "SEND_IN_BACKGROUND": True}),
+    ("limits of clients", "warn", {"REGISTER_ROUTES": False}),
     ("HTTPS", "warn", {"config": {"PREFERRED_URL_SCHEME": "http"}}),
     ("debug mode", "fail", {"config": {"DEBUG": True}}),
     ("testing mode", "fail", {"config": {"TESTING": True}}),
@@ -153,7 +162,7 @@ def test_a_fault_of_the_configuration_is_found_and_no_other(
     found = statuses(make_ready(**options).app)
 
     assert found[name] == status
-    related = {"secret (SECRET_KEY)", "token key (SECRET_KEY)"}
+    related = {"two keys", "blocked users"}
     others = {
         other: judged for other, judged in found.items() if other != name and other not in related
     }
@@ -166,10 +175,8 @@ def test_a_fault_of_the_configuration_is_found_and_no_other(
         {"config": SAME_SITE},
         {"config": {**SAME_SITE, "JWT_COOKIE_SAMESITE": "Strict"}},
         {"config": {"JWT_ALGORITHM": "RS256", "JWT_PRIVATE_KEY": "key", "JWT_PUBLIC_KEY": "key"}},
-        {"REFRESH_TOKEN": True},
         {"CODE_LENGTH": 8, "CODE_TTL": 600},
-        {"REGISTER_ROUTES": False},
-        {"SEND_TO_UNKNOWN": False, "SEND_IN_BACKGROUND": True},
+        {"DEFAULT_REGION": None, "METHODS": ["email"]},
     ],
     ids=str,
 )
@@ -193,7 +200,7 @@ def test_missing_handlers_are_found_before_the_first_request(
 
 
 def test_tokens_of_the_host_are_the_hosts_own_business(make_ready: Callable[..., World]) -> None:
-    world = make_ready(config={"JWT_ACCESS_TOKEN_EXPIRES": False, **COOKIES})
+    world = make_ready(config={"JWT_ACCESS_TOKEN_EXPIRES": False})
     world.otp.verify_success_handler(lambda user, identifier, method, payload: {"token": "t"})
 
     assert set(statuses(world.app).values()) == {"pass"}
@@ -228,7 +235,7 @@ def test_a_newcomer_reads_which_option_the_sender_lacks(make_ready: Callable[...
 def test_a_sender_that_hangs_does_not_hang_the_check(
     make_ready: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_otp_auth.cli.checklist.configuration._CHECK_TIMEOUT", 0.1)
+    monkeypatch.setattr("flask_otp_auth.cli.check._CHECK_TIMEOUT", 0.1)
     world, at_the_end = make_ready(), threading.Event()
     world.otp.send_code_handler(Sender(lambda: at_the_end.wait(PATIENCE)).send)
 

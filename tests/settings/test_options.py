@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from support.world import SECRET_KEY
 
-from flask_otp_auth import ConfigurationError, FlaskOtpAuth, OtpAuthError, SecurityWarning
+from flask_otp_auth import ConfigurationError, FlaskOtpAuth, OtpAuthError
 from flask_otp_auth.settings import OPTIONS, read_settings
 from flask_otp_auth.settings.keys import require_jwt_key
 
@@ -447,53 +447,6 @@ def test_options_of_others_are_left_alone(key):
     assert read_config({key: "anything"}) == read()
 
 
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"CODE_LENGTH": 4}, "OTP_AUTH_CODE_LENGTH is 4"),
-        ({"CODE_LENGTH": 5}, "OTP_AUTH_CODE_LENGTH is 5"),
-        ({"CODE_TTL": 1}, "OTP_AUTH_CODE_TTL is 1:"),
-        ({"CODE_TTL": 29}, "OTP_AUTH_CODE_TTL is 29"),
-        ({"CODE_TTL": 601}, "OTP_AUTH_CODE_TTL is 601"),
-        ({"CODE_TTL": 3600}, "OTP_AUTH_CODE_TTL is 3600"),
-    ],
-)
-def test_a_weak_but_working_setting_warns_and_is_used(options, text):
-    with pytest.warns(SecurityWarning, match=text):
-        settings = read(**options)
-    ((key, value),) = options.items()
-    assert getattr(settings, key.lower()) == value
-
-
-def test_logins_that_outlast_what_nist_allows_warn_and_are_used():
-    with pytest.warns(SecurityWarning, match="OTP_AUTH_REFRESH_LIFETIME is 2592001"):
-        settings = read(REFRESH_TOKEN=True, REFRESH_LIFETIME=2592001)
-    assert settings.refresh_lifetime == 2592001
-
-
-def short_key_app(**config):
-    app = make_app(**config)
-    app.config["SECRET_KEY"] = "short"
-    return app
-
-
-WEAK_APPS = {
-    "code length": lambda: make_app(OTP_AUTH_CODE_LENGTH=4),
-    "code ttl": lambda: make_app(OTP_AUTH_CODE_TTL=10),
-    "secret key": lambda: short_key_app(JWT_SECRET_KEY=SECRET_KEY),
-    "jwt key": lambda: make_app(JWT_SECRET_KEY="short"),
-}
-
-
-@pytest.mark.parametrize("weakness", WEAK_APPS)
-@pytest.mark.parametrize("start", [FlaskOtpAuth, FlaskOtpAuth().init_app], ids=["new", "init_app"])
-def test_a_warning_points_at_the_line_of_the_host_that_starts_the_extension(weakness, start):
-    app = WEAK_APPS[weakness]()
-    with pytest.warns(SecurityWarning) as caught:
-        start(app)
-    assert [warning.filename for warning in caught] == [__file__]
-
-
 def test_several_keys_are_used_newest_first():
     keys = read(SECRET_KEY=[NEWEST, OLDER.encode(), OLDEST]).secret_keys
     assert keys == (NEWEST.encode(), OLDER.encode(), OLDEST.encode())
@@ -562,12 +515,6 @@ def test_a_key_of_the_app_that_is_no_key_is_named(config, key):
 def test_an_empty_fallback_is_not_taken_for_a_key_that_everybody_knows():
     with pytest.raises(ConfigurationError, match="SECRET_KEY_FALLBACKS"):
         read_config({"SECRET_KEY_FALLBACKS": [""]})
-
-
-def test_a_short_key_of_the_app_warns():
-    with pytest.warns(SecurityWarning, match="SECRET_KEY has 31 bytes"):
-        read_config({"SECRET_KEY": "k" * 31})
-    assert read_config({"SECRET_KEY": "k" * 32}).secret_keys == (b"k" * 32,)
 
 
 @pytest.mark.parametrize("form", [repr, str, "{!r}".format])
@@ -689,19 +636,6 @@ def test_a_token_key_that_cannot_sign_stops_the_start_not_the_first_login(config
     with pytest.raises(ConfigurationError) as caught:
         require_jwt_key(config)
     assert caught.value.key == key
-
-
-@pytest.mark.parametrize(
-    ("config", "key"),
-    [
-        ({"SECRET_KEY": "k" * 31}, "SECRET_KEY"),
-        ({"SECRET_KEY": "k" * 32, "JWT_SECRET_KEY": "k" * 31}, "JWT_SECRET_KEY"),
-        ({"JWT_SECRET_KEY": b"k"}, "JWT_SECRET_KEY"),
-    ],
-)
-def test_a_short_token_key_warns(config, key):
-    with pytest.warns(SecurityWarning, match=f"^{key} has "):
-        require_jwt_key(config)
 
 
 @pytest.mark.parametrize(

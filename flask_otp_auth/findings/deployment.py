@@ -1,4 +1,4 @@
-"""The points about how the application is served."""
+"""Findings about how the application is served."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ...state import AppState
-from ..debug_mode import configured_debug
-from .point import Point, failed, passed, warned
+from ..state import AppState
+from .finding import Finding, failed, passed, warned
 
 # Environment variables of platforms that put a proxy in front of the application. That of AWS is
 # set by Elastic Container Service, App Runner and Lambda.
@@ -27,9 +26,11 @@ _PROXIED = {
 _DEEPEST = 50
 
 
-def modes(app: Flask, _: AppState) -> Iterator[Point]:
+def modes(app: Flask, state: AppState) -> Iterator[Finding]:
     """Check that debug mode and testing mode are off."""
-    for name, is_on in (("debug", app.debug or configured_debug(app)), ("testing", app.testing)):
+    # The command line of Flask replaces app.debug by FLASK_DEBUG.
+    debug = app.debug or bool(state.given.get("DEBUG"))
+    for name, is_on in (("debug", debug), ("testing", app.testing)):
         if is_on:
             yield failed(
                 f"{name} mode",
@@ -41,7 +42,7 @@ def modes(app: Flask, _: AppState) -> Iterator[Point]:
             yield passed(f"{name} mode", "it is off")
 
 
-def https(app: Flask, _: AppState) -> Iterator[Point]:
+def https(app: Flask, _: AppState) -> Iterator[Finding]:
     """Check that codes and tokens are sent over HTTPS only."""
     scheme = app.config.get("PREFERRED_URL_SCHEME")
     if scheme != "https":
@@ -54,11 +55,11 @@ def https(app: Flask, _: AppState) -> Iterator[Point]:
         yield passed("HTTPS", "PREFERRED_URL_SCHEME is https")
 
 
-def proxy(app: Flask, _: AppState) -> Iterator[Point]:
+def proxy(app: Flask, _: AppState) -> Iterator[Finding]:
     """Check that clients can be told apart behind a proxy."""
     fix = _proxy_fix(app)
     behind = [name for variable, name in _PROXIED.items() if os.environ.get(variable)]
-    what_to_do = (
+    advice = (
         "Set app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1), with the number of your "
         "proxies, and make sure that none of them passes on an X-Forwarded-For of the client."
     )
@@ -69,14 +70,14 @@ def proxy(app: Flask, _: AppState) -> Iterator[Point]:
         yield failed(
             "proxy",
             f"{where}, so all clients seem to have the proxy's address and share one limit",
-            what_to_do,
+            advice,
         )
     elif app.config.get("PREFERRED_URL_SCHEME") == "https":
         yield warned(
             "proxy",
             "there is no ProxyFix, but HTTPS usually ends at a proxy: then all clients seem to "
             "have its address and share one limit",
-            what_to_do + " If there is no proxy in front of the application, ignore this.",
+            f"{advice} If there is no proxy in front of the application, ignore this.",
         )
     else:
         yield passed("proxy", "there is no sign of one")
@@ -95,4 +96,4 @@ def _proxy_fix(app: Flask) -> ProxyFix | None:
     return None
 
 
-POINTS: tuple[Callable[[Flask, AppState], Iterator[Point]], ...] = (modes, https, proxy)
+POINTS: tuple[Callable[[Flask, AppState], Iterator[Finding]], ...] = (modes, https, proxy)

@@ -1,0 +1,88 @@
+"""Findings: every weakness of a configuration, in a sentence and with what to do about it.
+
+The start of an application warns of them, and ``flask otp check`` prints them, in the same words.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+
+from flask import Flask
+
+from ..exceptions import SecurityWarning
+from ..state import AppState
+from . import deployment, options, tokens
+from .finding import Finding as Finding
+from .finding import Severity as Severity
+from .finding import When
+from .options import of_limiter as of_limiter
+
+_log = logging.getLogger("flask_otp_auth")
+_PACKAGE = __name__.partition(".")[0]
+
+
+def look(app: Flask, state: AppState) -> Iterator[Finding]:
+    """Return what can be found without using the database or a provider.
+
+    :param app: the application.
+    :param state: what the extension keeps for it.
+    :returns: a finding for each point, those that are in order as well.
+    """
+    for part in (tokens, options, deployment):
+        for point in part.POINTS:
+            yield from point(app, state)
+
+
+def announce(app: Flask, findings: Iterable[Finding]) -> None:
+    """Issue a SecurityWarning for each weakness among *findings*.
+
+    Most are not said while *app* is in testing or debug mode.
+    """
+    in_production = not (app.testing or app.debug)
+    for finding in findings:
+        if finding.severity is not Severity.PASS and (in_production or finding.in_development):
+            _warn(finding.text)
+
+
+def announce_at_start(app: Flask, state: AppState) -> Callable[[], None]:
+    """Warn of the weaknesses that can be seen in ``init_app``.
+
+    :returns: a function that does so again, for those that can be seen only once the application
+        is complete. It is to be called before each request, and does something on the first.
+    """
+    said: set[str] = set()
+    found = list(look(app, state))
+    for finding in found:
+        if finding.when is When.LOG:
+            _log.warning("%s", finding.text)
+    _announce_new(app, found, {When.START}, said)
+    is_pending = [True]
+
+    def before_request() -> None:
+        if is_pending:
+            is_pending.clear()
+            _announce_new(app, look(app, state), {When.START, When.REQUEST}, said)
+
+    return before_request
+
+
+def _announce_new(app: Flask, findings: Iterable[Finding], when: set[When], said: set[str]) -> None:
+    new = [found for found in findings if found.when in when and found.text not in said]
+    said.update(finding.text for finding in new)
+    announce(app, new)
+
+
+def _warn(message: str) -> None:
+    """Issue a SecurityWarning that points at the first line outside of this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, SecurityWarning, stacklevel=level)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE
