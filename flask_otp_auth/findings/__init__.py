@@ -38,13 +38,17 @@ def look(app: Flask, state: AppState) -> Iterator[Finding]:
 
 
 def announce(app: Flask, findings: Iterable[Finding]) -> None:
-    """Issue a SecurityWarning for each weakness among *findings*.
+    """Issue a SecurityWarning, or write a line into the log, for each weakness among *findings*.
 
     Most are not said while *app* is in testing or debug mode.
     """
     in_production = not (app.testing or app.debug)
     for finding in findings:
-        if finding.severity is not Severity.PASS and (in_production or finding.in_development):
+        if finding.severity is Severity.PASS:
+            continue
+        if finding.is_logged:
+            _log.warning("configuration: %s", finding.text)
+        elif in_production or finding.in_development:
             _warn(finding.text)
 
 
@@ -55,11 +59,7 @@ def announce_at_start(app: Flask, state: AppState) -> Callable[[], None]:
         is complete. It is to be called before each request, and does something on the first.
     """
     said: set[str] = set()
-    found = list(look(app, state))
-    for finding in found:
-        if finding.when is When.LOG:
-            _log.warning("%s", finding.text)
-    _announce_new(app, found, {When.START}, said)
+    _announce_new(app, look(app, state), {When.START}, said)
     is_pending = [True]
 
     def before_request() -> None:

@@ -20,7 +20,6 @@ class When(Enum):
     CHECK = "not at all"
     START = "in init_app, or at the first request if it came about later"
     REQUEST = "at the first request, since applications register loaders after init_app"
-    LOG = "in the log, in init_app"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class Finding:
     :param advice: what to do about it, in whole sentences; empty if there is nothing to do.
     :param when: when it is said besides by ``flask otp check``.
     :param in_development: whether it is said in debug and testing mode too.
+    :param is_logged: whether it is a line in the log, in every mode, and not a SecurityWarning.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Finding:
     advice: str = ""
     when: When = When.CHECK
     in_development: bool = False
+    is_logged: bool = False
 
     @property
     def text(self) -> str:
@@ -60,9 +61,10 @@ def warned(
     when: When = When.CHECK,
     *,
     in_development: bool = False,
+    is_logged: bool = False,
 ) -> Finding:
     """Return a point that may be intended."""
-    return Finding(name, Severity.WARN, sentence, advice, when, in_development)
+    return Finding(name, Severity.WARN, sentence, advice, when, in_development, is_logged)
 
 
 def failed(
@@ -72,6 +74,7 @@ def failed(
     when: When = When.CHECK,
     *,
     in_development: bool = False,
+    is_logged: bool = False,
 ) -> Finding:
     """Return a point that has to be mended before production."""
-    return Finding(name, Severity.FAIL, sentence, advice, when, in_development)
+    return Finding(name, Severity.FAIL, sentence, advice, when, in_development, is_logged)

@@ -36,7 +36,7 @@ def late_options(app: Flask, state: AppState) -> Iterator[Finding]:
             f"{key} was changed after init_app, which has no effect",
             "Set all options before init_app is called.",
             When.REQUEST,
-            in_development=True,
+            is_logged=True,
         )
     if not late:
         yield passed("late options", "all options were set before init_app")
@@ -251,22 +251,25 @@ def fixed_codes(_: Flask, state: AppState) -> Iterator[Finding]:
                 name,
                 f"the {name} has expired: its fixed code worked until {until}",
                 "Remove it from OTP_AUTH_TEST_IDENTIFIERS.",
-                When.LOG,
+                When.START,
+                is_logged=True,
             )
             continue
         yield warned(
             name,
             f"the {name} signs in with a fixed code until {until}",
             "Keep it only for as long as somebody tests with it, on an account without privileges.",
-            When.LOG,
+            When.START,
+            is_logged=True,
         )
         if _is_trivial(entry.code):
             advice = "Give it a random code."
             sentence = f"the {name} has a code that anybody would try first"
-            yield failed(name, sentence, advice, When.LOG)
+            yield failed(name, sentence, advice, When.START, is_logged=True)
         if entry.until > now + _LONGEST_FIXED_CODE:
             sentence = f"the {name} works for more than a year"
-            yield failed(name, sentence, "Give it an earlier end date.", When.LOG)
+            advice = "Give it an earlier end date."
+            yield failed(name, sentence, advice, When.START, is_logged=True)
 
 
 def _is_trivial(code: str) -> bool:

@@ -48,6 +48,7 @@ def providers(app: Flask, state: AppState) -> Iterator[Finding]:
             str(error),
             f"Set {error.key}, or leave the method out of OTP_AUTH_METHODS.",
             when,
+            is_logged=True,
         )
 
 

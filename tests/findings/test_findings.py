@@ -153,25 +153,35 @@ def test_what_a_handler_that_makes_tokens_switches_off_is_said(
 
 
 @pytest.mark.parametrize("testing", [True, False])
-def test_an_option_that_comes_too_late_is_said_at_the_first_request(testing: bool) -> None:
+def test_an_option_that_comes_too_late_is_said_at_the_first_request(
+    testing: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     app = make_app(TESTING=testing)
     FlaskOtpAuth(app)
     app.config["OTP_AUTH_CODE_LENGTH"] = 8
-    [message] = warnings_of_requests(app)
-    assert message.startswith("OTP_AUTH_CODE_LENGTH was changed after init_app")
+    assert warnings_of_requests(app) == []
+    [line] = caplog.messages
+    assert line.startswith("configuration: OTP_AUTH_CODE_LENGTH was changed after init_app")
 
 
-def test_a_sender_without_a_provider_is_said_at_the_start() -> None:
+def test_a_sender_without_a_provider_is_said_at_the_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     otp = FlaskOtpAuth()
     Delivery(otp)
-    [message] = warnings_of({}, otp)
-    assert message.startswith("OTP_AUTH_SMS_URLS is not set")
     assert warnings_of({"TESTING": True}, otp) == []
+    assert caplog.messages == []
+    assert warnings_of({}, otp) == []
+    [line] = caplog.messages
+    assert "OTP_AUTH_SMS_URLS is not set, so there is no provider" in line
 
+    caplog.clear()
     app = make_app(OTP_AUTH_METHODS=["email"])
     Delivery(FlaskOtpAuth(app))
-    [message] = warnings_of_requests(app)
-    assert message.startswith("OTP_AUTH_EMAIL_URLS is not set")
+    assert caplog.messages == []  # Flask-Mail may be initialised later
+    assert warnings_of_requests(app) == []
+    [line] = caplog.messages
+    assert "OTP_AUTH_EMAIL_URLS is not set" in line
 
 
 def test_the_start_and_the_check_use_the_same_words() -> None:
