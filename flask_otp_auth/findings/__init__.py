@@ -59,21 +59,27 @@ def announce_at_start(app: Flask, state: AppState) -> Callable[[], None]:
         is complete. It is to be called before each request, and does something on the first.
     """
     said: set[str] = set()
-    _announce_new(app, look(app, state), {When.START}, said)
+    announce(app, _new(look(app, state), {When.START}, said))
     is_pending = [True]
 
     def before_request() -> None:
-        if is_pending:
-            is_pending.clear()
-            _announce_new(app, look(app, state), {When.START, When.REQUEST}, said)
+        if not is_pending:
+            return
+        is_pending.clear()
+        for finding in _new(look(app, state), {When.START, When.REQUEST}, said):
+            try:
+                announce(app, [finding])
+            except SecurityWarning as warning:
+                # Warnings may be errors; the person who sent the request is not to blame.
+                _log.warning("configuration: %s", warning)
 
     return before_request
 
 
-def _announce_new(app: Flask, findings: Iterable[Finding], when: set[When], said: set[str]) -> None:
+def _new(findings: Iterable[Finding], when: set[When], said: set[str]) -> list[Finding]:
     new = [found for found in findings if found.when in when and found.text not in said]
     said.update(finding.text for finding in new)
-    announce(app, new)
+    return new
 
 
 def _warn(message: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -219,7 +218,7 @@ def phone_numbers(_: Flask, state: AppState) -> Iterator[Finding]:
     settings = state.settings
     if "sms" not in settings.methods:
         return
-    if importlib.util.find_spec("phonenumbers") is None:
+    if not identifiers.knows_numbering_plans():
         yield warned(
             "phone numbers",
             "the package phonenumbers is not installed, so +46 070 123 45 67 and +46 70 123 45 67 "

@@ -133,6 +133,16 @@ def test_that_blocked_users_stay_signed_in_is_said_once_the_loaders_are_there() 
     assert warnings_of_requests(app) == []
 
 
+def test_a_warning_that_is_an_error_fails_no_request(caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(OTP_AUTH_REFRESH_TOKEN=True)
+    FlaskOtpAuth(app)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert app.test_client().get("/anything").status_code == 404
+    [line] = caplog.messages
+    assert "there is no user_lookup_loader" in line
+
+
 @pytest.mark.parametrize(
     ("config", "named"),
     [
