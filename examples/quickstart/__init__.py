@@ -26,6 +26,7 @@ from flask_otp_auth import FlaskOtpAuth, SecurityWarning
 from .prepare import USERS, find_or_add_user, prepare, users_of
 
 CONFIG = {
+    "OTP_AUTH_APP_NAME": "Example",
     "OTP_AUTH_LOGIN_PAGE": True,
     "OTP_AUTH_REFRESH_TOKEN": True,
     # Cookies for the pages, and the header for curl.

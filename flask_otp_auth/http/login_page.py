@@ -47,19 +47,52 @@ def add_route(app: Flask, blueprint: Blueprint, state: AppState) -> None:
 
 
 def login() -> Response:
-    """Render the login page in the user's language."""
-    state = state_of(current_app)
-    catalogue = state.settings.texts
-    texts = catalogue.texts(preferred_language(catalogue))
+    """Answer ``GET /login``."""
+    hint = request.args.get("login_hint", "")[:_HINT_MAX]
+    methods = state_of(current_app).settings.methods
+    is_number = "sms" in methods and "@" not in hint and hint != ""
+    method = "sms" if is_number or "email" not in methods else "email"
+    return render_page(texts_of_request(), method=method, hint=hint)
+
+
+def texts_of_request() -> Texts:
+    """Return the texts in the language of the client."""
+    catalogue = state_of(current_app).settings.texts
+    return catalogue.texts(preferred_language(catalogue))
+
+
+def render_page(
+    texts: Texts,
+    *,
+    method: str,
+    hint: str = "",
+    session_id: str = "",
+    message: str = "",
+    sent: str = "",
+) -> Response:
+    """Render one of the two steps.
+
+    :param method: the method that is chosen in the first step.
+    :param hint: what is in the field for the identifier.
+    :param session_id: that of the second step, or nothing for the first one.
+    :param message: what has gone wrong, in the language of the client.
+    :param sent: where the code has been sent to, in the language of the client.
+    """
+    settings = state_of(current_app).settings
     body = render_template(
         "otp_auth/login.html",
         language=texts.language,
         dir=texts.dir,
         texts=texts.words,
-        methods=state.settings.methods,
-        code_length=state.settings.code_length,
-        hint=request.args.get("login_hint", "")[:_HINT_MAX],
-        page=_for_script(state.settings, texts),
+        app_name=settings.app_name or current_app.name,
+        methods=settings.methods,
+        method=method,
+        national=settings.default_region is not None,
+        hint=hint,
+        session_id=session_id,
+        message=message,
+        sent=sent,
+        page=_for_script(settings, texts),
     )
     response = current_app.response_class(body, mimetype="text/html")
     response.headers.update(_HEADERS)
@@ -82,9 +115,28 @@ def _for_script(settings: Settings, texts: Texts) -> Markup:
         "codeLength": settings.code_length,
         "resends": settings.max_resends,
         "wait": _wait_between_sends(settings),
+        "national": settings.default_region is not None,
+        "cookies": _cookies(),
         "texts": words if settings.send_to_unknown else {**words, "sent": words["maybe_sent"]},
     }
     return escape(write_json(page))
+
+
+def _cookies() -> dict[str, Any]:
+    """Return what the script has to know of the cookies, to use them and to see them refused."""
+    path = config.access_csrf_cookie_path.rstrip("/") + "/"
+    is_visible = (
+        config.cookie_csrf_protect
+        and config.csrf_in_cookies
+        and (request.script_root + request.path).startswith(path)
+        and not state_of(current_app).handlers.makes_own_tokens
+    )
+    return {
+        "secure": config.cookie_secure,
+        "access": config.access_csrf_cookie_name if is_visible else None,
+        "refresh": config.refresh_csrf_cookie_name,
+        "header": config.refresh_csrf_header_name,
+    }
 
 
 def _has_refresh_cookie() -> bool:

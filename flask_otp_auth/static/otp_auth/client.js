@@ -1,20 +1,17 @@
 // @ts-check
 /**
- * A client for the endpoints of Flask-OTP-Auth in browsers, Node and React Native. It has no
- * dependencies.
- *
- * Each function except `logout` resolves to a result with a `status`. All of them reject with an
- * OtpError, whose `code` says why. They work with tokens in JSON and with tokens in cookies.
+ * A client for the endpoints of Flask-OTP-Auth in browsers, Node and React Native, without
+ * dependencies. Each function except `logout` resolves to a result with a `status`. All of them
+ * reject with an OtpError, whose `code` says why.
  *
  * @module
  */
 
 /** @typedef {"sms" | "email"} Method */
+/** @typedef {{headers?: Record<string, string>, signal?: AbortSignal}} Options of a request */
 
 /**
- * The result of `initiate`, and of `resend` if another code has been sent.
- *
- * @typedef {object} Sent
+ * @typedef {object} Sent a code has been sent
  * @property {"sent"} status
  * @property {string} sessionId the session id for `verify` and `resend`
  * @property {Date} expiresAt when the code expires, by the clock of the server
@@ -27,9 +24,7 @@
 /** @typedef {{status: "invalid_code", remainingAttempts: number}} InvalidCode */
 
 /**
- * The result of a correct code. The tokens are missing if they are sent in cookies.
- *
- * @typedef {object} SignedIn
+ * @typedef {object} SignedIn a correct code; the tokens are missing if they are sent in cookies
  * @property {"success"} status
  * @property {any} user
  * @property {string} [token] the access token
@@ -38,20 +33,17 @@
  */
 
 /**
- * The result of `refresh`. The tokens are missing if they are sent in cookies.
- *
- * @typedef {object} Refreshed
+ * @typedef {object} Refreshed the tokens are missing if they are sent in cookies
  * @property {"success"} status
  * @property {string} [token]
- * @property {string} [refreshToken] the new refresh token; the old one can no longer be used
+ * @property {string} [refreshToken] the new refresh token; using it ends the old one
  */
 
 /**
  * @typedef {object} Configuration
  * @property {string} baseUrl the URL of the endpoints; "/otp" by default
  * @property {number} timeout the milliseconds that a request may take; 30000 by default
- * @property {RequestCredentials} credentials the option of `fetch`, "same-origin" by default; use
- *   "include" for cookies of another origin
+ * @property {RequestCredentials} credentials of `fetch`; "include" for cookies of another origin
  * @property {string} accessCsrfCookie Flask-JWT-Extended's JWT_ACCESS_CSRF_COOKIE_NAME
  * @property {string} refreshCsrfCookie Flask-JWT-Extended's JWT_REFRESH_CSRF_COOKIE_NAME
  * @property {string} csrfHeader Flask-JWT-Extended's JWT_ACCESS_CSRF_HEADER_NAME
@@ -67,11 +59,7 @@ const configuration = {
   csrfHeader: "X-CSRF-TOKEN",
 };
 
-/**
- * Change the configuration. Call this before the first request.
- *
- * @param {Partial<Configuration>} changes
- */
+/** @param {Partial<Configuration>} changes to be made before the first request */
 export function configure(changes) {
   Object.assign(configuration, changes);
 }
@@ -87,19 +75,12 @@ export class OtpError extends Error {
   constructor(code, detail, { status = 0, id = null, retryAfter = null, fields = null, cause } = {}) {
     super(detail, { cause });
     this.name = "OtpError";
-    /**
-     * The `error.code` of the server, such as "tooManyRequests" or "invalidIdentifier"; "offline"
-     * if it cannot be reached within `timeout`; or "unexpectedAnswer" if something else answered.
-     */
+    /** That of the server; "offline" if it cannot be reached, "unexpectedAnswer" from others. */
     this.code = code;
-    /** The HTTP status, or 0 if there was no response. */
-    this.status = status;
-    /** The seconds after which the same call may succeed, or null if waiting does not help. */
-    this.retryAfter = retryAfter;
-    /** The messages for each invalid member of the request, or null. */
-    this.fields = fields;
-    /** The id of the error in the server's log, or null. */
-    this.id = id;
+    this.status = status; // the HTTP status, or 0 if there was no response
+    this.retryAfter = retryAfter; // the seconds to wait, or null if waiting does not help
+    this.fields = fields; // the messages for each invalid member of the request, or null
+    this.id = id; // the id of the error in the server's log, or null
   }
 }
 
@@ -108,23 +89,23 @@ export class OtpError extends Error {
  *
  * @param {string} identifier a phone number or an email address
  * @param {Method} method
- * @param {{payload?: object, deviceToken?: string, signal?: AbortSignal}} [options]
+ * @param {{payload?: object, deviceToken?: string} & Options} [options]
  * @returns {Promise<Sent>}
  */
-export async function initiate(identifier, method, { payload, deviceToken, signal } = {}) {
-  const { data } = await post("initiate", { identifier, method, payload, deviceToken }, { signal });
-  return sent(data);
+export async function initiate(identifier, method, { payload, deviceToken, ...options } = {}) {
+  const body = { identifier, method, payload, deviceToken };
+  return sent((await post("initiate", body, options)).data);
 }
 
 /**
  * Send another code for a session. The earlier codes stay valid.
  *
  * @param {string} sessionId
- * @param {{signal?: AbortSignal}} [options]
+ * @param {Options} [options]
  * @returns {Promise<Sent | Expired | NotFound>}
  */
-export async function resend(sessionId, { signal } = {}) {
-  const { data } = await post("resend", { sessionId }, { signal });
+export async function resend(sessionId, options) {
+  const { data } = await post("resend", { sessionId }, options);
   return data.status === undefined ? sent(data) : data;
 }
 
@@ -133,11 +114,11 @@ export async function resend(sessionId, { signal } = {}) {
  *
  * @param {string} sessionId
  * @param {string} code the code as it was typed
- * @param {{signal?: AbortSignal}} [options]
+ * @param {Options} [options]
  * @returns {Promise<SignedIn | InvalidCode | Locked | Expired | NotFound>}
  */
-export async function verify(sessionId, code, { signal } = {}) {
-  return (await post("verify", { sessionId, code }, { signal })).data;
+export async function verify(sessionId, code, options) {
+  return (await post("verify", { sessionId, code }, options)).data;
 }
 
 /** @type {{refreshToken: string, answer: Promise<Refreshed>} | null} */
@@ -146,8 +127,8 @@ let exchange = null;
 /**
  * Exchange a refresh token, the given one or else that of the cookie, for new tokens.
  *
- * A refresh token can be used only once, and a second use ends the login. Calls with the same token
- * therefore share one response, and the tabs of a browser take turns.
+ * Once one of its successors has been used, a refresh token ends the login. Calls with the same
+ * token therefore share one response, and the tabs of a browser take turns.
  *
  * @param {{refreshToken?: string, signal?: AbortSignal}} [options]
  * @returns {Promise<Refreshed>}
@@ -181,14 +162,23 @@ export async function logout({ token, signal } = {}) {
     await post("logout", undefined, { headers: { Authorization: `Bearer ${token}` }, signal });
     return;
   }
+  forgetLogin();
   const { accessCsrfCookie, refreshCsrfCookie } = configuration;
   await post("logout", undefined, { headers: csrf(accessCsrfCookie, refreshCsrfCookie), signal });
 }
 
-/**
- * @param {AbortSignal} [signal]
- * @returns {Promise<Refreshed>}
- */
+/** Forget what the login page (pending.js) keeps of a login that has begun. */
+function forgetLogin() {
+  try {
+    const { localStorage } = /** @type {Window} */ (globalThis.document.defaultView);
+    const kept = Object.keys(localStorage).filter((key) => key.startsWith("flask-otp-auth login"));
+    kept.forEach((key) => localStorage.removeItem(key));
+  } catch {
+    // without storage, nothing was kept
+  }
+}
+
+/** @param {AbortSignal} [signal] @returns {Promise<Refreshed>} */
 function refreshCookie(signal) {
   const name = configuration.refreshCsrfCookie;
   const before = cookie(name);
@@ -201,13 +191,9 @@ function refreshCookie(signal) {
   });
 }
 
-/**
- * @param {Record<string, string>} headers
- * @param {AbortSignal} [signal]
- * @returns {Promise<Refreshed>}
- */
+/** @param {Record<string, string>} headers @param {AbortSignal} [signal] @returns {Promise<Refreshed>} */
 async function refreshWith(headers, signal) {
-  const { data } = await post("refresh", undefined, { headers, signal });
+  const { data } = await post("refresh", undefined, { headers, signal }, true);
   return { status: "success", ...data };
 }
 
@@ -229,30 +215,19 @@ function oneAtATime(work) {
   return mine;
 }
 
-/**
- * @param {any} data
- * @returns {Sent}
- */
+/** @param {any} data @returns {Sent} */
 function sent({ sessionId, expiresAt, ttl }) {
   return { status: "sent", sessionId, expiresAt: new Date(expiresAt), ttl };
 }
 
-/**
- * @param {string} name
- * @returns {string | null}
- */
+/** @param {string} name @returns {string | null} */
 function cookie(name) {
   const cookies = globalThis.document?.cookie.split("; ") ?? [];
   const found = cookies.find((each) => each.startsWith(`${name}=`));
   return found === undefined ? null : found.slice(name.length + 1);
 }
 
-/**
- * Return the CSRF header with the value of the first of these cookies that exists.
- *
- * @param {string[]} names
- * @returns {Record<string, string>}
- */
+/** @param {string[]} names @returns {Record<string, string>} with the first of these cookies */
 function csrf(...names) {
   const value = names.map(cookie).find((each) => each !== null);
   return value === undefined ? {} : { [configuration.csrfHeader]: String(value) };
@@ -261,10 +236,11 @@ function csrf(...names) {
 /**
  * @param {string} path
  * @param {object | undefined} body
- * @param {{headers?: Record<string, string>, signal?: AbortSignal}} options
+ * @param {Options} [options]
+ * @param {boolean} [keepalive] whether the request goes on when its page is left
  * @returns {Promise<any>} the body of a successful response, or {} if it is empty
  */
-async function post(path, body, { headers = {}, signal } = {}) {
+async function post(path, body, { headers = {}, signal } = {}, keepalive = false) {
   const { baseUrl, credentials, timeout } = configuration;
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), timeout);
@@ -273,38 +249,30 @@ async function post(path, body, { headers = {}, signal } = {}) {
   if (signal?.aborted) {
     giveUp();
   }
-  /** @type {Response} */
-  let response;
-  /** @type {any} */
-  let answer;
   try {
-    response = await fetch(`${baseUrl.replace(/\/+$/, "")}/${path}`, {
+    const response = await fetch(`${baseUrl.replace(/\/+$/, "")}/${path}`, {
       method: "POST",
-      headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
+      headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: "no-store",
       credentials,
+      keepalive,
       redirect: "error",
       signal: limit.signal,
     });
-    answer = await response.text();
+    return understand(response, await response.text());
   } catch (cause) {
-    if (signal?.aborted) {
-      throw cause; // as fetch does
+    if (signal?.aborted || cause instanceof OtpError) {
+      throw cause; // an abort as fetch throws it
     }
     throw new OtpError("offline", "The server cannot be reached", { cause });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", giveUp);
   }
-  return understand(response, answer);
 }
 
-/**
- * @param {Response} response
- * @param {string} text
- * @returns {any}
- */
+/** @param {Response} response @param {string} text @returns {any} */
 function understand(response, text) {
   if (response.status === 204) {
     return {};
@@ -322,17 +290,10 @@ function understand(response, text) {
   const { status } = response;
   const error = body?.error;
   // Scripts of another origin cannot read the header unless the server exposes it.
-  const retryAfter = error?.retryAfter ?? seconds(response.headers.get("Retry-After"));
+  const header = Number(response.headers.get("Retry-After") || NaN); // it may also be a date
+  const retryAfter = error?.retryAfter ?? (Number.isFinite(header) ? header : null);
   if (typeof error?.code !== "string") {
     throw new OtpError("unexpectedAnswer", `Unexpected answer: ${status}`, { status, retryAfter });
   }
   throw new OtpError(error.code, error.detail, { ...error, status, retryAfter });
-}
-
-/**
- * @param {string | null} header
- * @returns {number | null}
- */
-function seconds(header) {
-  return header !== null && /^[0-9]+$/.test(header) ? Number(header) : null;
 }

@@ -1,13 +1,14 @@
 // @ts-check
 /** Buttons that can be disabled for a while. */
 
+import { onClock } from "./page.js";
+
 /**
  * Make a button that can be disabled until some time, and shows how long that is.
  *
  * @param {HTMLButtonElement} button
- * @param {() => void} [onFree] called when the time has come
  */
-export function holdable(button, onFree) {
+export function holdable(button) {
   const label = button.textContent ?? "";
   let until = 0;
   /** @type {number | undefined} */
@@ -15,12 +16,10 @@ export function holdable(button, onFree) {
   const tick = () => {
     const left = Math.ceil((until - Date.now()) / 1000);
     if (left > 0) {
-      const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-      button.textContent = `${label} (${clock})`;
+      button.textContent = `${label} (${onClock(left)})`;
       timer = setTimeout(tick, 250);
     } else {
       free();
-      onFree?.();
     }
   };
   const free = () => {

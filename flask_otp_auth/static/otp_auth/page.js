@@ -1,9 +1,16 @@
 // @ts-check
 /** The elements of the login page, and its texts, which come from the server with it. */
 
+import { SendCancelled } from "./before_send.js";
+import { OtpError } from "./client.js";
+
 export const main = /** @type {HTMLElement} */ (document.querySelector("[data-otp-login]"));
-/** @type {{baseUrl: string, next: string, language: string, codeLength: number, resends: number,
- *   wait: number, texts: Record<string, string>}} */
+/**
+ * @type {{baseUrl: string, next: string, language: string, codeLength: number, resends: number,
+ *   wait: number, refresh: boolean, national: boolean,
+ *   cookies: {secure: boolean, access: string | null, refresh: string, header: string},
+ *   texts: Record<string, string>}}
+ */
 export const page = JSON.parse(main.dataset.otpLogin ?? "");
 
 /** @param {string} id */
@@ -23,12 +30,49 @@ export function text(name, values = {}) {
   return page.texts[name].replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
 }
 
+/**
+ * Show a text whose places are filled with elements.
+ *
+ * @param {HTMLElement} where
+ * @param {string} name
+ * @param {Record<string, string | number | HTMLElement>} values
+ */
+export function show(where, name, values) {
+  const parts = page.texts[name].split(/\{(\w+)\}/);
+  const shown = parts.map((part, place) => (place % 2 ? (values[part] ?? "") : part));
+  where.replaceChildren(...shown.map((each) => (each instanceof HTMLElement ? each : String(each))));
+}
+
 /** @param {number} seconds */
 export function inWords(seconds) {
   const units = /** @type {const} */ ([[3600, "hour"], [60, "minute"], [1, "second"]]);
   const [length, unit] = units.find(([each]) => seconds >= 1.5 * each) ?? [1, "second"];
   const format = new Intl.NumberFormat(page.language, { style: "unit", unit, unitDisplay: "long" });
   return format.format(Math.ceil(seconds / length));
+}
+
+/** @param {number} seconds @returns {string} minutes and seconds */
+export function onClock(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+const askTitle = document.title;
+
+/**
+ * Show one of the two steps, and name the page after it.
+ *
+ * @param {HTMLFormElement} step
+ */
+export function showStep(step) {
+  delete main.dataset.otpEarly;
+  ask.hidden = step !== ask;
+  enter.hidden = step !== enter;
+  const title = text("title");
+  const heading = text(step === ask ? "title" : "enter_title");
+  find("otp-title").textContent = heading;
+  document.title = askTitle.includes(title)
+    ? askTitle.replace(title, () => heading)
+    : step === ask ? askTitle : heading;
 }
 
 /**
@@ -43,4 +87,60 @@ export function say(words, { good = false, field = null } = {}) {
   message.classList.toggle("otp-good", good);
   field?.setAttribute("aria-invalid", "true");
   field?.focus();
+}
+
+let isBusy = false;
+
+/**
+ * Run `work` unless something else is still running, and `fail` if a request of it fails.
+ *
+ * @param {() => Promise<void>} work
+ * @param {(error: OtpError) => void} fail
+ */
+export async function once(work, fail) {
+  if (isBusy) {
+    return;
+  }
+  isBusy = true;
+  main.setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof SendCancelled) {
+      say(error.isExplained ? "" : text("not_sent"));
+    } else {
+      fail(error instanceof OtpError ? error : new OtpError("failed", String(error)));
+    }
+  } finally {
+    isBusy = false;
+    main.removeAttribute("aria-busy");
+  }
+}
+
+/**
+ * Show an error that can occur in both steps.
+ *
+ * @param {OtpError} error
+ * @param {{hold: (time: number) => void}} [button] the button that has to wait
+ * @returns {boolean} whether the error is one of those
+ */
+export function explain({ code, status, retryAfter, message: detail }, button) {
+  const time = retryAfter === null ? "" : inWords(retryAfter);
+  if (retryAfter !== null) {
+    button?.hold(Date.now() + retryAfter * 1000);
+  }
+  if (code === "offline") {
+    say(text("offline"));
+  } else if (code === "identifierLocked") {
+    say(retryAfter === null ? text("disabled") : text("waiting", { time }));
+  } else if (code === "tooManyRequests" && retryAfter !== null) {
+    say(text("limited", { time }));
+  } else if (status === 403) {
+    say(detail); // of the application, or of a user that may not sign in
+  } else if (status >= 502) {
+    say(text("unavailable", { time: time || inWords(5) }));
+  } else {
+    return false;
+  }
+  return true;
 }
