@@ -61,6 +61,7 @@ def test_a_locked_owner_is_told_so_and_when_to_come_back(
         },
     }
     assert refused.headers["Retry-After"] == "19"
+    assert len(world.outbox) == 6
     with world.app.app_context(), pytest.raises(IdentifierLocked) as locked:
         world.otp.initiate(NUMBER, "sms")
     assert locked.value.retry_after == 19
@@ -88,12 +89,13 @@ def test_a_disabled_owner_is_told_no_time_since_none_heals_it(
     wrong(world, 1)
     world.accounts.update_one({}, {"$set": {"failures": 100}})
 
-    for _ in range(2):
+    for _ in range(11):
         refused = ask(world)
         assert (refused.status_code, refused.json["error"]["code"]) == (429, "identifierLocked")
         assert "Retry-After" not in refused.headers
         assert "retryAfter" not in refused.json["error"]
         clock.shift(86_400 * 365)
+    assert len(world.outbox) == 1
 
 
 def test_who_may_open_no_more_sessions_is_told_when_one_lapses(
@@ -380,7 +382,12 @@ DISGUISES = [
         "email",
         ["somebody@gmail.com", "some.body@gmail.com", "s.o.m.e.body+x@googlemail.com"],
     ),
-    ("sms", ["+46701234567", "46701234567", "0046701234567", "46 70-123 45 67"]),
+    ("email", ["user@example.com", " USER@Example.Com", "user@example.com\t "]),
+    (
+        "sms",
+        ["+46701234567", "46701234567", "0046701234567", "46 70-123 45 67", "(+46) 701234567"],
+    ),
+    ("sms", ["+46701234567", "+46 (0)70 123 45 67", "0046(0)70-1234567"]),
 ]  # fmt: skip
 OTHERS = [
     ("email", ["user@example.com", "us.er@example.com", "user@example.org", "+tag@example.com"]),
@@ -399,6 +406,21 @@ def test_an_inbox_or_a_phone_has_one_budget_under_all_its_disguises(
 
     assert statuses == [200] + [429] * (len(spellings) - 1)
     assert world.accounts.count_documents({}) == 1
+
+
+@pytest.mark.parametrize(("method", "spellings"), DISGUISES)
+def test_an_account_is_not_guessed_longer_by_spelling_its_name_in_many_ways(
+    method: str, spellings: list[str], world: World
+) -> None:
+    for spelling in spellings[:2]:
+        session_id = world.initiate(spelling, method)
+        for _ in range(3):
+            world.verify(session_id, world.wrong_code)
+
+    refused = [ask(world, spelling, method) for spelling in spellings]
+
+    assert {answer.json["error"]["code"] for answer in refused} == {"identifierLocked"}
+    assert world.accounts.count_documents(FAILED) == 1
 
 
 @pytest.mark.parametrize(("method", "spellings"), OTHERS)
@@ -453,7 +475,7 @@ def test_python_calls_pass_the_limits_of_the_account(
         for n in range(5):
             world.otp.initiate(f"user{n}@example.com", "email")
         with pytest.raises(TooManyRequests) as refused:
-            world.otp.initiate("user0@example.com", "email")
+            world.otp.initiate("User0@example.com", "email")
 
     assert refused.value.scope == "identifier"
     assert refused.value.retry_after == 30
