@@ -159,6 +159,7 @@ def sign_in(app: Flask, code_in: Callable[[], str], **members: Any) -> Any:
 OWN_TEST = {
     "README.md",
     "quickstart.rst",
+    "first_evening.rst",
     "handlers.rst",
     "payload.rst",
     "moving_from_node.rst",
