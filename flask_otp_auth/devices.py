@@ -11,7 +11,8 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from .codes import derive_key
 from .types import AccountId
 
-_TOKEN_MAX = 256
+#: No token is longer, in characters.
+TOKEN_MAX = 256
 # Checked in place of what cannot be a token, so that the check takes as long as for a real one.
 _NO_TOKEN = f"{'0' * 32}.AAAAAA.{'A' * 43}"
 
@@ -48,7 +49,7 @@ class DeviceTokens:
         signer = self._signer(account)
         devices = []
         for token in tokens or [None]:
-            if not (isinstance(token, str) and token.isascii() and len(token) <= _TOKEN_MAX):
+            if not (isinstance(token, str) and token.isascii() and len(token) <= TOKEN_MAX):
                 token = _NO_TOKEN
             try:
                 found = signer.unsign(token, max_age=self.lifetime)

@@ -122,6 +122,11 @@ def identifier_unlocked(identifier: str, method: Method) -> None:
     _notify(signals.identifier_unlocked, method=method, identifier=identifier, reason="unlock")
 
 
+def devices_forgotten(identifier: str, number: int) -> None:
+    """Report an account whose trusted devices were forgotten."""
+    _log.warning("trusted devices forgotten: %s: %d", identifiers.mask(identifier), number)
+
+
 def failures_not_cleared(session: Session) -> None:
     """Report a correct code before which the failures of its account were not cleared."""
     _log.warning("failures of %s not cleared", identifiers.mask(session.identifier))

@@ -232,6 +232,20 @@ class FlaskOtpAuth:
         checked = _checked_initiate(state, {"identifier": identifier, "method": method})
         return flow.unlock(state, checked["identifier"], method)
 
+    def forget_devices(self, identifier: str, method: Method) -> int:
+        """Forget all trusted devices of an account, so that each has to sign in again to be one.
+
+        :param identifier: any identifier of the account.
+        :param method: ``"sms"`` or ``"email"``.
+        :returns: how many devices there were.
+        :raises InvalidIdentifier: *identifier* does not have an accepted form.
+        :raises InvalidRequest: *method* is not one of ``OTP_AUTH_METHODS``.
+        :raises ServiceUnavailable: MongoDB did not answer in time.
+        """
+        state = self._state()
+        checked = _checked_initiate(state, {"identifier": identifier, "method": method})
+        return flow.forget_devices(state, checked["identifier"], method)
+
     def verify(self, session_id: str, code: str) -> VerifyResult:
         """Check a code that somebody typed, as ``POST /otp/verify`` does.
 

@@ -60,6 +60,24 @@ def unlock(state: AppState, identifier: str, method: Method) -> bool:
     return cleared
 
 
+def forget_devices(state: AppState, identifier: str, method: Method) -> int:
+    """Forget all trusted devices of an account; their tokens are then as none.
+
+    :param identifier: any identifier of the account.
+    :param method: ``"sms"`` or ``"email"``.
+    :returns: how many devices there were.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
+    """
+    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
+    account = state.accounts.id_of(identifiers.account_of(identifier))
+    with database_calls(state.settings.db_timeout):
+        forgotten = state.accounts.forget_devices(account)
+    if forgotten:
+        events.devices_forgotten(identifier, forgotten)
+    return forgotten
+
+
 def find_session(state: AppState, session_id: str) -> Session | None:
     """Return a session as it is now, or ``None`` if there is no such session.
 

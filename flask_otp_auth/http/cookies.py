@@ -10,12 +10,13 @@ from flask_jwt_extended.config import config
 
 from .. import tokens
 from ..clock import utc_now
+from ..devices import TOKEN_MAX
 from ..state import AppState, state_of
 from ..types import AuthResult
 
 DEVICE_COOKIE = "otp_device"
-# A browser sends two of one name if a subdomain has set one; more are not from a browser.
-_COOKIES_MAX = 4
+# A sibling subdomain can set cookies of this name, which the browser sends beside the owner's.
+_COOKIES_MAX = 16
 
 
 def set_token_cookies(response: Response, auth: AuthResult) -> None:
@@ -49,7 +50,9 @@ def device_tokens(member: object) -> list[object]:
 
     :param member: the ``deviceToken`` of the body, or ``None`` if it has none.
     """
-    found: list[object] = [*request.cookies.getlist(DEVICE_COOKIE)[:_COOKIES_MAX]]
+    cookies = dict.fromkeys(request.cookies.getlist(DEVICE_COOKIE))
+    found: list[object] = [cookie for cookie in cookies if len(cookie) <= TOKEN_MAX]
+    found = found[:_COOKIES_MAX]
     return found if member is None else [*found, member]
 
 

@@ -6,6 +6,7 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 from pymongo import ReturnDocument
@@ -28,7 +29,7 @@ from .account import (
     read,
 )
 from .account_updates import admit, fail, give_back, settle, trust, unlock
-from .database import Document, acknowledged, durable
+from .database import Document, acknowledged, durable, plain
 from .expressions import Stage, encoded
 
 # A reservation outlasts its session by as much as the clocks of two servers may differ, and by the
@@ -86,8 +87,7 @@ class AccountStore:
     ) -> Admission:
         """Count a send and reserve the attempts of its session, or refuse both.
 
-        A device without a document, and one that its own failures have disabled, is treated like
-        anybody else.
+        Without a document, or once its own failures have disabled it, a device is as anybody else.
 
         :param asking: the account, or those of its devices that the request may come from.
         :param now: UTC time of the request.
@@ -222,7 +222,6 @@ class AccountStore:
         self._new.update_one({"_id": str(device)}, self._trust, upsert=True, let=variables)
         newest_first = [("usedAt", -1), ("_id", -1)]
         found = self._new.find(_devices_of(account), {"usedAt": True}).sort(newest_first)
-        # A device that signs in meanwhile stays.
         spare = [{"usedAt": None, **old} for old in found.skip(MOST_DEVICES)]
         if spare:
             self._new.delete_many({"$or": spare})
@@ -249,12 +248,13 @@ class AccountStore:
             for document in found
         ]
 
-    def stored(self, account: AccountId) -> list[Document]:
-        """Return the documents of an account and of its devices as they are, the account first.
+    def export(self, account: AccountId) -> list[dict[str, Any]]:
+        """Return all that is stored of an account and of its devices, ready for JSON.
 
-        Their ids are left out, since they are digests of the account.
+        The id of a document is left out, since it is a digest of the account.
         """
-        return list(self._collection.find(_all_of(account), {"_id": False}).sort("_id", 1))
+        found = self._collection.find(_all_of(account), {"_id": False}).sort("_id", 1)
+        return [plain(document) for document in found]
 
     @property
     def collection(self) -> Collection[Document]:
@@ -274,17 +274,15 @@ def _upsert(
     fields: Sequence[str],
 ) -> Document:
     """Update a document, or create it, and return what the update decided."""
-
-    def run() -> Document | None:
-        return collection.find_one_and_update(
-            {"_id": str(account)},
-            update,
-            projection=fields,
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-            let=variables,
-        )
-
+    run = partial(
+        collection.find_one_and_update,
+        {"_id": str(account)},
+        update,
+        projection=fields,
+        upsert=True,
+        return_document=ReturnDocument.AFTER,
+        let=variables,
+    )
     try:
         return cast(Document, run())
     except DuplicateKeyError:  # another request has just created the document

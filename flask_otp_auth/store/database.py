@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pymongo
@@ -115,6 +116,25 @@ def _collection(
         write_concern=write_concern,
         read_concern=ReadConcern("local"),
     )
+
+
+def plain(value: Any) -> Any:
+    """Return a stored value as JSON can hold it, without digests, which are stored as bytes.
+
+    Times are in ISO 8601 with milliseconds, as in the answers of the endpoints.
+    """
+    match value:
+        case datetime():
+            return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        case Mapping():
+            return {str(key): plain(part) for key, part in value.items() if type(part) is not bytes}
+        case list():
+            return [plain(part) for part in value if type(part) is not bytes]
+        case None | bool() | int() | str():
+            return value
+        case float() if math.isfinite(value):
+            return value
+    return str(value)
 
 
 def database_of(mongo: PyMongo) -> Database[dict[str, Any]]:
