@@ -10,7 +10,8 @@ import time_machine
 from support.world import NOW, SECRET_KEY, MakeWorld, World
 
 from flask_otp_auth import FlaskOtpAuth, signals
-from flask_otp_auth.exceptions import InvalidIdentifier
+from flask_otp_auth.exceptions import InvalidIdentifier, ServiceUnavailable
+from flask_otp_auth.store.accounts import AccountStore
 
 OWNER = "+46701234567"
 OTHER = "+46707654321"
@@ -256,8 +257,9 @@ def test_a_browser_gets_the_token_as_a_cookie_out_of_reach_of_scripts(
     assert "deviceToken" not in answer.json["data"]
 
 
-def test_a_cookie_of_a_subdomain_does_not_hide_the_owners(
-    make_world: MakeWorld, clock: time_machine.Traveller
+@pytest.mark.parametrize("planted", [1, 15])
+def test_cookies_that_a_subdomain_sets_do_not_hide_the_owners(
+    planted: int, make_world: MakeWorld, clock: time_machine.Traveller
 ) -> None:
     world = make_world(guarded=True, CLIENT_LIMITS=None, TRUSTED_DEVICES=YEAR, config=COOKIES)
     tokens = []
@@ -269,17 +271,90 @@ def test_a_cookie_of_a_subdomain_does_not_hide_the_owners(
         cookie = browser.get_cookie("otp_device", path="/otp")
         assert cookie is not None
         tokens.append(cookie.value)
-    planted, own = tokens
+    of_another, own = tokens
     clock.shift(31)
     ask(world)
 
+    values = [*(f"{n}{of_another}" for n in range(planted)), *["x" * 300] * 20, own]
     answer = world.app.test_client(use_cookies=False).post(
         "/otp/initiate",
         json={"identifier": OWNER, "method": "sms"},
-        headers={"Cookie": f"otp_device={planted}; otp_device={own}"},
+        headers={"Cookie": "; ".join(f"otp_device={value}" for value in values)},
     )
 
     assert answer.status_code == 200
+
+
+def test_a_token_whose_device_was_forgotten_gets_the_same_answer_as_none(
+    world: World, clock: time_machine.Traveller, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = sign_in(world)
+    with world.app.app_context():
+        assert world.otp.forget_devices("0046 70 123 45 67", "sms") == 1
+        assert world.otp.forget_devices(OWNER, "sms") == 0
+    clock.shift(31)
+    ask(world)
+    refused = ask(world)
+
+    answer = ask(world, token)
+
+    assert answer.status_code == refused.status_code == 429
+    assert {**answer.json["error"], "id": ""} == {**refused.json["error"], "id": ""}
+    assert "trusted devices forgotten: +467*****67: 1" in caplog.text
+    clock.shift(31)
+    again = sign_in(world, token)
+    clock.shift(31)
+    ask(world)
+    assert ask(world, again).status_code == 200
+
+
+def test_who_reads_codes_for_a_while_has_ten_devices_and_no_more(
+    world: World, clock: time_machine.Traveller
+) -> None:
+    tokens = []
+    for _ in range(13):
+        clock.shift(5000)
+        tokens.append(sign_in(world))
+    clock.shift(86_400)
+
+    sends = 0
+    for token in tokens:
+        assert ask(world, token).status_code == 200 or token in tokens[:3]
+        sends += ask(world, token).status_code == 429
+
+    assert sends == 13
+    assert world.accounts.count_documents({"trustedUntil": {"$exists": True}}) == 10
+
+
+def test_a_thief_who_disables_a_device_does_not_lock_out_the_browser_it_was_stolen_from(
+    world: World, clock: time_machine.Traveller
+) -> None:
+    token = sign_in(world)
+    world.accounts.update_one({"trustedUntil": {"$exists": True}}, {"$set": {"failures": 100}})
+    clock.shift(31)
+
+    session_id = ask(world, token).json["data"]["sessionId"]
+    renewed = world.verify(session_id, world.code).json["data"]["deviceToken"]
+
+    ask(world)
+    assert ask(world).status_code == 429
+    assert ask(world, token).status_code == 429
+    assert ask(world, renewed).status_code == 200
+
+
+def test_a_sign_in_goes_through_when_its_device_cannot_be_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise ServiceUnavailable(retry_after=5)
+
+    session_id = world.initiate()
+    monkeypatch.setattr(AccountStore, "trust", away)
+
+    answer = world.verify(session_id, world.code)
+
+    assert answer.status_code == 200
+    assert "deviceToken" not in answer.json["data"]
 
 
 def test_with_the_option_off_nothing_changes_on_the_wire(

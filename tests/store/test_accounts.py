@@ -4,88 +4,29 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import count, permutations
+from itertools import permutations
 from typing import Any
 
 import pytest
 from bson import Int64
 from pymongo import MongoClient
-from pymongo.collection import Collection
 from pymongo.database import Database
+from stored import Account, Documents, at
 from support.mongod import mongod_in_memory
 from support.world import NOW
 
 from flask_otp_auth.exceptions import ServiceUnavailable
-from flask_otp_auth.store.account import AccountRules, Admission, Event, Failure, Reservation
+from flask_otp_auth.store.account import Event
 from flask_otp_auth.store.accounts import AccountStore
 from flask_otp_auth.store.database import database_calls
 from flask_otp_auth.testing.mongod import free_port
 
-Documents = Collection[dict[str, Any]]
 DEFAULTS = [
     (1, timedelta(seconds=30)),
     (5, timedelta(minutes=15)),
     (20, timedelta(days=1)),
 ]
-TTL = timedelta(seconds=300)
-_sessions = count(1)
-
-
-@pytest.fixture
-def database(mongo_uri: str) -> Iterator[Database[dict[str, Any]]]:
-    with MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as client:
-        yield client.get_default_database()
-
-
-@pytest.fixture
-def documents(database: Database[dict[str, Any]]) -> Documents:
-    return database["accounts"]
-
-
-class Account:
-    """One account under rules of its own, asked at times that the test names."""
-
-    def __init__(
-        self,
-        database: Database[dict[str, Any]],
-        sends: Sequence[tuple[int, timedelta]] = (),
-        *,
-        threshold: int | None = None,
-        disable_after: int | None = None,
-        step: int = 3,
-        count_within: timedelta = timedelta(seconds=3),
-        name: str = "user@example.com",
-    ) -> None:
-        rules = AccountRules(sends, threshold, disable_after, step, count_within)
-        self.store = AccountStore(database, "accounts", key=b"k" * 32, rules=rules)
-        self.id = self.store.id_of(name)
-
-    def ask(
-        self, now: datetime = NOW, *, session: str = "", tries: int = 3, ttl: timedelta = TTL
-    ) -> Admission:
-        session = session or f"session {next(_sessions)}"
-        reserve = Reservation(session, tries, now + ttl)
-        return self.store.admit([self.id], now=now, reserve=reserve)
-
-    def fail(self, session: str = "s", judged_at: datetime = NOW, now: datetime = NOW) -> Failure:
-        return self.store.record_failure(self.id, session, judged_at=judged_at, now=now)
-
-    def succeed(self, session: str = "s", judged_at: datetime = NOW, now: datetime = NOW) -> None:
-        self.store.settle(self.id, session, judged_at=judged_at, now=now)
-
-    def wait_of(self, now: datetime = NOW, **keywords: Any) -> float:
-        """Return 0 if a send was let through, else the seconds to wait."""
-        found = self.ask(now, **keywords)
-        if found.event is Event.SENT:
-            return 0
-        assert found.retry_at is not None
-        return (found.retry_at - now).total_seconds()
-
-
-def at(seconds: float) -> datetime:
-    return NOW + timedelta(seconds=seconds)
 
 
 class TestSends:

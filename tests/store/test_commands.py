@@ -27,7 +27,7 @@ ADMIT = ("findAndModify", "otp_sessions.accounts")
 STORE = ("insert", "otp_sessions")
 JUDGE = ("findAndModify", "otp_sessions")
 COUNT = ("findAndModify", "otp_sessions.accounts")
-SETTLE = ("update", "otp_sessions.accounts")
+SETTLE = TRUST = ("update", "otp_sessions.accounts")
 TELL_OPEN_SESSIONS = ("update", "otp_sessions")
 
 
@@ -100,6 +100,27 @@ def test_the_right_code_after_a_wrong_one_costs_one_operation_more(
 
     assert world.verify(session_id, world.code).status_code == 200
     assert heard.take() == [JUDGE, SETTLE]
+
+
+def test_a_trusted_device_costs_one_operation_a_login_and_two_to_become_one(
+    make_world: MakeWorld, heard: Heard, clock: time_machine.Traveller
+) -> None:
+    world = make_world(guarded=True, CLIENT_LIMITS=None, TRUSTED_DEVICES=3600, listeners=[heard])
+    session_id = world.initiate()
+    heard.take()
+    token = world.verify(session_id, world.code).json["data"]["deviceToken"]
+    assert heard.take() == [JUDGE, TRUST, ("find", "otp_sessions.accounts")]
+    clock.shift(31)
+
+    session_id = world.initiate(deviceToken=token)
+    assert heard.take() == [ADMIT, STORE]
+    assert world.verify(session_id, world.code).status_code == 200
+    assert heard.take() == [JUDGE, TRUST]
+
+    world.accounts.update_many({}, {"$set": {"failures": 100}})
+    body = {"identifier": "+46701234567", "method": "sms", "deviceToken": token}
+    assert world.client.post("/otp/initiate", json=body).status_code == 429
+    assert heard.take()[-2:] == [ADMIT, ADMIT]  # the device, and then the account
 
 
 def test_a_resend_costs_three_operations(
@@ -184,7 +205,12 @@ def stages(plan: Any) -> set[str]:
 
 
 def test_no_query_of_the_package_scans_the_collection(make_world: MakeWorld, heard: Heard) -> None:
-    world = make_world(guarded=True, listeners=[heard], IDENTIFIER_LIMITS="100 per minute")
+    world = make_world(
+        guarded=True,
+        listeners=[heard],
+        IDENTIFIER_LIMITS="100 per minute",
+        TRUSTED_DEVICES=3600,
+    )
     world.sessions.insert_many(
         {
             "_id": f"{number:032x}",
@@ -204,6 +230,7 @@ def test_no_query_of_the_package_scans_the_collection(make_world: MakeWorld, hea
     with world.app.app_context():
         world.otp.get_session(session_id)
         world.otp.unlock("+46701234567", "sms")
+        world.otp.forget_devices("+46701234567", "sms")
     world.otp.send_code_handler(lambda code, identifier, method, payload: False)
     world.client.post("/otp/initiate", json={"identifier": "user@example.com", "method": "email"})
     commands = zip(heard.names, heard.commands, strict=True)
