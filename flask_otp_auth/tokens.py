@@ -15,8 +15,8 @@ from flask_jwt_extended import (
     get_current_user,
 )
 from flask_jwt_extended.config import config
-from flask_jwt_extended.default_callbacks import default_user_identity_callback
 
+from .compat import own_loader
 from .subjects import id_text
 from .types import AuthResult, Method
 
@@ -64,7 +64,7 @@ def manager_of(app: Flask) -> JWTManager:
 
 def lacks_user_lookup(app: Flask) -> bool:
     """Return whether *app* has no ``user_lookup_loader``, which a refresh asks for the user."""
-    return manager_of(app)._user_lookup_callback is None
+    return own_loader(manager_of(app), "user_lookup") is None
 
 
 def manager() -> JWTManager:
@@ -93,8 +93,8 @@ def issue(
     :param login: ``None`` for a login that cannot be refreshed.
     :raises TypeError: the user has no usable id, or the loader returned none.
     """
-    load_identity = manager()._user_identity_callback
-    if load_identity is default_user_identity_callback:
+    load_identity = own_loader(manager(), "user_identity")
+    if load_identity is None:
         identity = subject = user_id(user)
     else:
         # Flask-JWT-Extended calls the loader again, so it has to get the user itself.
@@ -130,10 +130,8 @@ def renew(claims: Claims, login: LoginTokens, now: datetime) -> AuthResult:
 
 def _identity(subject: str) -> Any:
     """Return what the application's loaders get: the user if one can be loaded, or the subject."""
-    own_identity = manager()._user_identity_callback is not default_user_identity_callback
-    if own_identity and manager()._user_lookup_callback is not None:
-        return get_current_user()
-    return subject
+    loaders = (own_loader(manager(), name) for name in ("user_identity", "user_lookup"))
+    return get_current_user() if all(loaders) else subject
 
 
 def _with_refresh(

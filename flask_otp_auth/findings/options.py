@@ -9,7 +9,7 @@ from flask import Flask
 from flask_limiter import Limiter
 from limits.storage import MemoryStorage
 
-from .. import identifiers
+from .. import compat, identifiers
 from ..clock import utc_now
 from ..state import AppState
 from ..wording import duration, limit
@@ -150,7 +150,7 @@ def of_limiter(limiter: Limiter) -> Iterator[Finding]:
 
     :param limiter: a Limiter that has been initialised.
     """
-    if limiter._swallow_errors:
+    if compat.swallows_errors(limiter):
         yield warned(
             LIMITS_OF_CLIENTS,
             "the Limiter's swallow_errors (RATELIMIT_SWALLOW_ERRORS) lets any client ask for any "
@@ -158,7 +158,7 @@ def of_limiter(limiter: Limiter) -> Iterator[Finding]:
             "Turn it off.",
             When.START,
         )
-    if limiter._in_memory_fallback_enabled:
+    if compat.falls_back_to_memory(limiter):
         yield warned(
             LIMITS_OF_CLIENTS,
             "the Limiter falls back to memory: while its storage is unavailable, a client gets the "

@@ -8,9 +8,9 @@ from contextvars import ContextVar
 from typing import Any
 
 from flask import Flask, current_app
-from flask_jwt_extended.default_callbacks import default_blocklist_callback
 
 from .. import flow, tokens
+from ..compat import own_loader
 from ..exceptions import SecurityWarning
 from ..state import EXTENSION, AppState
 from ..tokens import Claims
@@ -48,8 +48,8 @@ def refuse_logged_out(app: Flask, *, can_refresh: bool) -> None:
 
     def install() -> None:
         manager = tokens.manager_of(app)
-        host = manager._token_in_blocklist_callback
-        if host is default_blocklist_callback:
+        host = own_loader(manager, "token_in_blocklist")
+        if host is None:
             manager.token_in_blocklist_loader(is_logged_out)
         elif host is not is_logged_out and not isinstance(host, _Both):
             manager.token_in_blocklist_loader(_Both(host))
@@ -89,5 +89,5 @@ def is_logged_out(_header: Claims, claims: Claims) -> bool:
 
 def host_refuses(header: dict[str, Any], claims: dict[str, Any]) -> bool:
     """Return whether the application's own ``token_in_blocklist_loader`` refuses a token."""
-    loader = tokens.manager()._token_in_blocklist_callback
+    loader = own_loader(tokens.manager(), "token_in_blocklist")
     return isinstance(loader, _Both) and loader.host_refuses(header, claims)

@@ -15,7 +15,7 @@ from flask_limiter import Limiter, RequestLimit, RouteLimit
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem
 
-from .. import findings
+from .. import compat, findings
 from ..exceptions import ConfigurationError
 from ..state import AppState, state_of
 from ..store.limiter_storage import storage_for
@@ -92,7 +92,7 @@ def limiter_for(app: Flask, limiter: Limiter | None, state: AppState) -> Limiter
 
 def limited(view: View, limiter: Limiter) -> View:
     """Return *view* with the rules of ``OTP_AUTH_CLIENT_LIMITS``, which all such views share."""
-    key = limiter._key_func
+    key = compat.key_function(limiter)
     is_address = key in (get_remote_address, client_key)
     return _ClientRules(
         limit_provider=_rules,
@@ -180,8 +180,7 @@ def _own_limiter(app: Flask, state: AppState) -> Limiter:
             f"names a storage that cannot be used ({type(error).__name__}): check the scheme, that "
             "it has a moving window, and that the package of its client is installed",
         ) from None
-    # No argument of the constructor overrides RATELIMIT_IN_MEMORY_FALLBACK.
-    limiter._in_memory_fallback_enabled = False
+    compat.forbid_memory(limiter)
     return limiter
 
 

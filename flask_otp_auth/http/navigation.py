@@ -9,9 +9,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from flask import Flask, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_jwt_extended import JWTManager, default_callbacks
+from flask_jwt_extended import JWTManager
 
-from .. import tokens
+from .. import compat, tokens
 from ..site_paths import is_site_path
 from ..state import EXTENSION
 
@@ -50,8 +50,8 @@ def lead_to_login(app: Flask) -> None:
 
 def _add_loaders(manager: JWTManager) -> None:
     for reason in _REASONS:
-        default = getattr(default_callbacks, f"default_{reason}_callback")
-        if getattr(manager, f"_{reason}_callback") is default:
+        default = compat.default_loader(reason)
+        if default is not None and compat.own_loader(manager, reason) is None:
             loader = getattr(manager, f"{reason}_loader")
             loader(_redirecting(default, fresh=reason == "needs_fresh_token"))
 
