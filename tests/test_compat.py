@@ -18,7 +18,7 @@ import flask_otp_auth
 from flask_otp_auth import compat
 
 PACKAGE = Path(flask_otp_auth.__file__).parent
-# Documented in spite of their names: by Flask, for named tuples, in sys, and by marshmallow for fields.
+# Documented in spite of their names: by Flask, Python and marshmallow.
 DOCUMENTED = ("_get_current_object", "_replace", "_asdict", "_getframe", "_deserialize")
 LOADERS = [
     *("unauthorized", "expired_token", "invalid_token", "revoked_token", "needs_fresh_token"),
