@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from bson import Decimal128, ObjectId
-from flask import Flask, current_app
+from flask import Flask, current_app, has_request_context, request
 from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 
@@ -202,6 +202,7 @@ class FlaskOtpAuth:
             **_checked_initiate(state, body),
             device_tokens=[device_token],
             locale=preferred_language(state.settings.texts),
+            client=_client(),
         )
 
     def resend(self, session_id: str) -> InitiateResult:
@@ -216,7 +217,7 @@ class FlaskOtpAuth:
         :raises RequestError: the endpoint would answer with an error object.
         """
         checked = schemas.load(schemas.resend_request, {"sessionId": session_id})
-        return flow.resend(self._state(), checked["session_id"])
+        return flow.resend(self._state(), checked["session_id"], _client())
 
     def unlock(self, identifier: str, method: Method) -> bool:
         """Clear the failures, the lock and the send counts of an account and its trusted devices.
@@ -351,3 +352,8 @@ def _checked_initiate(state: AppState, body: dict[str, Any]) -> dict[str, Any]:
     return schemas.load(
         schemas.initiate_request(state.settings.methods, trusts_devices=False), body
     )
+
+
+def _client() -> str | None:
+    """Return the address of the client of the current request, if there is one."""
+    return request.remote_addr if has_request_context() else None

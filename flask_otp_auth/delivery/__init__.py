@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from flask import Flask, current_app
 
 from ..exceptions import ConfigurationError
+from ..flow.sending import current_outgoing
 from ..flow.sending import current_session as current_session
-from ..language import preferred_language
 from ..settings import Settings
 from ..state import state_of
 from ..types import Method, Payload
 from . import app_mail
 from .message import Message as Message
 from .messages import render
-from .providers import Attempts, Provider
+from .providers import Attempts, NotTakenError, Provider
 
 if TYPE_CHECKING:
     from ..extension import FlaskOtpAuth
@@ -53,21 +53,23 @@ class Delivery:
         :param identifier: the normalised phone number or email address.
         :param method: ``"sms"`` or ``"email"``.
         :param payload: the payload that the client sent, for the templates.
-        :returns: whether a provider accepted the message. If none did, the log says why.
+        :returns: ``True`` if a provider accepted the message, ``False`` if all of them refused it.
+            The log says why.
+        :raises NoAnswerError: none of them accepted it, but one may have sent it all the same.
         :raises ConfigurationError: there is no provider for *method*.
         """
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         settings = state_of(app).settings
-        session = current_session()
-        locale = None if session else preferred_language(settings.texts)
-        message = render(
-            app, settings, code, identifier, method, payload, session=session, locale=locale
-        )
+        message = render(app, settings, code, identifier, method, payload, current_outgoing())
         providers = _providers(app, settings, method)
         if not providers:
             self._print(app, message)
             return True
-        return self._attempts.deliver(app, message, providers, settings.send_timeout)
+        try:
+            self._attempts.deliver(app, message, providers, settings.send_timeout)
+        except NotTakenError:
+            return False
+        return True
 
     def require_providers(self, app: Flask) -> None:
         """Make sure that each method has a provider, or that codes may be printed instead.
@@ -140,24 +142,13 @@ def _subject(message: Message) -> list[str]:
 def _providers(app: Flask, settings: Settings, method: Method) -> Sequence[Provider]:
     providers = []
     if method == "email" and (name := app_mail.extension_of(app)) is not None:
-        providers.append(Provider(name, functools.partial(_by_extension, app, name)))
+        providers.append(Provider(name, lambda message, _seconds: app_mail.send(app, message)))
     urls = settings.sms_urls if method == "sms" else settings.email_urls
     if urls:
         from . import apprise_urls
 
         app_name = settings.app_name or app.name
-
-        def by_url(url: str) -> Provider:
-            return Provider(
-                apprise_urls.schema_of(url),
-                lambda message, seconds: apprise_urls.send(url, message, app_name, seconds),
-            )
-
-        providers += map(by_url, urls)
+        for url in urls:
+            send = functools.partial(apprise_urls.send, url, app_name=app_name)
+            providers.append(Provider(apprise_urls.schema_of(url), send))
     return providers
-
-
-def _by_extension(app: Flask, name: str, message: Message, _seconds: float) -> bool:
-    if name == "Flask-Mail":
-        return app_mail.send_by_flask_mail(app, message)
-    return app_mail.send_by_flask_mailman(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from .message import Message
+from .providers import SMTP_REFUSALS, NoAnswerError, NotTakenError
 
 # RFC 3834: suppresses out-of-office replies.
 _HEADERS = {"Auto-Submitted": "auto-generated"}
@@ -17,11 +18,22 @@ def extension_of(app: Flask) -> str | None:
     return "Flask-Mailman" if "mailman" in app.extensions else None
 
 
-def send_by_flask_mail(app: Flask, message: Message) -> bool:
-    """Send a message with a plain-text and an HTML part.
+def send(app: Flask, message: Message) -> None:
+    """Send a message with a plain-text and an HTML part through the mail extension of *app*.
 
-    :returns: always ``True``, since Flask-Mail raises an exception if it fails.
+    :raises NotTakenError: the mail server refused it.
+    :raises Exception: nobody knows whether it was sent.
     """
+    try:
+        if extension_of(app) == "Flask-Mail":
+            _send_by_flask_mail(app, message)
+        else:
+            _send_by_flask_mailman(message)
+    except SMTP_REFUSALS as error:
+        raise NotTakenError(f"{type(error).__name__}: {error}") from None
+
+
+def _send_by_flask_mail(app: Flask, message: Message) -> None:
     from flask_mail import Message as Email
 
     app.extensions["mail"].send(
@@ -33,18 +45,14 @@ def send_by_flask_mail(app: Flask, message: Message) -> bool:
             extra_headers=_HEADERS,
         )
     )
-    return True
 
 
-def send_by_flask_mailman(message: Message) -> bool:
-    """Send a message with a plain-text and an HTML part.
-
-    :returns: whether Flask-Mailman sent it. Most failures raise an exception instead.
-    """
+def _send_by_flask_mailman(message: Message) -> None:
     from flask_mailman import EmailMultiAlternatives
 
     email = EmailMultiAlternatives(
         message.subject, message.text, to=[message.recipient], headers=_HEADERS
     )
     email.attach_alternative(message.html, "text/html")
-    return bool(email.send() == 1)
+    if email.send() != 1:  # with fail_silently, whatever happened
+        raise NoAnswerError("Flask-Mailman counts no email as sent")

@@ -10,17 +10,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, PersistentStoreMode
 from apprise.manager_plugins import NotificationManager
+from requests.exceptions import ConnectTimeout
+from urllib3.exceptions import NewConnectionError
 
 from ..types import Method
 from .message import Message
-from .providers import NotTakenError
+from .providers import NoAnswerError, NotTakenError
 
 _STAND_IN: dict[Method, str] = {"sms": "+15555550100", "email": "someone@example.com"}
 # These post to the server that their URL names, and the recipient goes into the body.
@@ -69,21 +73,22 @@ def schema_of(url: str) -> str:
     return url.partition("://")[0].lower()
 
 
-def send(url: str, message: Message, app_name: str, timeout: float) -> bool:
+def send(url: str, message: Message, timeout: float, *, app_name: str) -> None:
     """Send one message through the provider of a URL.
 
     :param url: an entry of ``OTP_AUTH_SMS_URLS`` or ``OTP_AUTH_EMAIL_URLS``.
     :param message: the message to send.
-    :param app_name: the name that the provider shows as the sender, if it shows one.
     :param timeout: seconds that each connection and each response may take.
-    :returns: always ``True``.
-    :raises NotTakenError: the provider did not accept the message.
+    :param app_name: the name that the provider shows as the sender, if it shows one.
+    :raises NotTakenError: the provider refused the message, or could not be reached.
+    :raises NoAnswerError: the connection broke, or there was no answer in time.
     :raises UnusableUrlError: see :func:`check`.
     """
-    with _captured() as logged:
+    with _captured() as captured:
         provider = provider_for(url, message.method, message.recipient, app_name)
         if type(provider) is NotifyEmail:
-            return _send_by_smtp(provider, message, app_name, timeout, url)
+            _send_by_smtp(provider, message, app_name, timeout, url)
+            return
         provider.socket_connect_timeout = timeout
         provider.socket_read_timeout = timeout
         html = message.html and _first(provider.notify_format) is NotifyFormat.HTML
@@ -93,17 +98,24 @@ def send(url: str, message: Message, app_name: str, timeout: float) -> bool:
             body_format=NotifyFormat.HTML if html else NotifyFormat.TEXT,
         )
         if taken is not True:
-            raise NotTakenError(_without_secrets("; ".join(logged), url) or "it gave no reason")
-    return True
+            reason = _without_secrets("; ".join(captured.lines), url) or "it gave no reason"
+            is_refusal = all(map(_never_connected, captured.errors))
+            raise NotTakenError(reason) if is_refusal else NoAnswerError(reason)
 
 
 def _send_by_smtp(
     provider: NotifyEmail, message: Message, app_name: str, timeout: float, url: str
-) -> bool:
+) -> None:
     try:
-        return send_by_smtp(provider, message, app_name, timeout)
-    except OSError as error:
-        raise NotTakenError(_without_secrets(f"{type(error).__name__}: {error}", url)) from None
+        send_by_smtp(provider, message, app_name, timeout)
+    except (NotTakenError, NoAnswerError) as error:
+        raise type(error)(_without_secrets(str(error), url)) from None
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Return whether an error of the HTTP client came before anything was sent."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 
 def provider_for(url: str, method: Method, recipient: str, app_name: str) -> NotifyBase:
@@ -226,22 +238,30 @@ _thread = threading.local()
 
 class _Captor(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        lines: list[str] | None = getattr(_thread, "lines", None)
-        if lines is None:
+        captured: _Captured | None = getattr(_thread, "captured", None)
+        if captured is None:
             return True
         if record.levelno >= logging.WARNING:
-            lines.append(record.getMessage())
+            captured.lines.append(record.getMessage())
+            # Apprise swallows errors of its HTTP client, but logs while it handles them.
+            if (error := sys.exc_info()[1]) is not None:
+                captured.errors.append(error)
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Captured:
+    lines: list[str] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
+
+
 @contextlib.contextmanager
-def _captured() -> Iterator[list[str]]:
-    lines: list[str] = []
-    _thread.lines = lines
+def _captured() -> Iterator[_Captured]:
+    _thread.captured = captured = _Captured()
     try:
-        yield lines
+        yield captured
     finally:
-        del _thread.lines
+        del _thread.captured
 
 
 for _name in ("apprise", "urllib3.connectionpool"):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
+from ..clock import utc_now
+from ..flow.sending import OutgoingCode
+from ..language import preferred_language
 from ..settings import Settings
-from ..texts import Texts
-from ..types import Method, Payload, Session
+from ..texts import DEFAULT_LANGUAGE, Texts
+from ..types import Method, Payload
 from .message import Message
 
+_LONGEST_CLIENT = 64  # characters; an IPv6 address with its scope has fewer
 _ENVIRONMENT = "otp_auth_messages"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -26,35 +30,42 @@ def render(
     identifier: str,
     method: Method,
     payload: Payload | None,
-    *,
-    session: Session | None,
-    locale: str | None = None,
+    outgoing: OutgoingCode | None,
 ) -> Message:
     """Render the message for a code.
 
     The templates are ``code.sms.txt``, ``code.email.txt``, ``code.email.html`` and
     ``code.subject.txt`` in the folder ``otp_auth``. Templates of the application or its blueprints
-    override ours. The variables are ``code`` (except in the subject), ``minutes``, ``app_name``,
-    ``payload``, ``method``, ``locale`` and ``text``, our texts in that language.
+    override ours. Their variables are in :doc:`delivery`. The subject has no ``code``.
 
     :param code: the digits.
     :param identifier: the normalised phone number or email address.
     :param method: ``"sms"`` or ``"email"``.
     :param payload: the payload that the client sent.
-    :param session: the session of the code, which knows when it expires and its language.
-    :param locale: the language if the session has none.
+    :param outgoing: the code that is being sent. Without it, the message is that of a login that
+        has just been asked for.
     """
-    app_name = _line(settings.app_name or app.name)
-    locale = (session and session.locale) or locale
-    minutes = _minutes(settings, session)
+    language = outgoing.session.locale if outgoing else preferred_language(settings.texts)
     context: dict[str, Any] = {
-        "minutes": minutes,
-        "app_name": app_name,
+        "ttl": settings.code_ttl,
+        "app_name": _line(settings.app_name or app.name),
+        "origin": settings.origin,
+        "language": language or DEFAULT_LANGUAGE,
         "payload": payload,
         "method": method,
-        "locale": locale,
-        "text": _texts(settings.texts.texts(locale), app_name, minutes),
+        "purpose": None,
+        "asked_at": utc_now(),
+        "client": None,
     }
+    if outgoing is not None:
+        left = outgoing.session.expires_at - context["asked_at"]
+        context |= {
+            "ttl": max(0, int(left.total_seconds())),
+            "asked_at": outgoing.asked_at,
+            "client": _line(outgoing.client or "")[:_LONGEST_CLIENT] or None,
+        }
+    context["minutes"] = max(1, round(context["ttl"] / 60))
+    context["text"] = _texts(settings.texts.texts(language), context)
     environment = _environment(app)
 
     def part(name: str, **more: str) -> str:
@@ -73,19 +84,27 @@ def render(
     )
 
 
-def _texts(texts: Texts, app_name: str, minutes: int) -> dict[str, str]:
-    """Return the texts around a code by their short names."""
-    time = texts.say("message_minute" if minutes == 1 else "message_minutes", count=minutes)
-    names = ("subject", "intro", "expiry", "warning", "ignore")
-    said = {name: texts.say(f"message_{name}", app=app_name, time=time) for name in names}
+def _texts(texts: Texts, context: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts around a code by their short names, with everything filled in."""
+    minutes, client, end = context["minutes"], context["client"], ""
+    if context["purpose"] is not None:
+        end = "_confirm"
+    values = {
+        "app": context["app_name"],
+        "time": texts.say("message_minute" if minutes == 1 else "message_minutes", count=minutes),
+        "when": f"{context['asked_at']:%Y-%m-%d %H:%M} UTC",
+        "client": client,
+    }
+    keys = {
+        "subject": f"message_subject{end}",
+        "intro": f"message_intro{end}",
+        "expiry": "message_expiry",
+        "warning": "message_warning",
+        "asked": "message_asked" if client is None else "message_asked_from",
+        "ignore": "message_ignore",
+    }
+    said = {name: texts.say(key, **values) for name, key in keys.items()}
     return {"language": texts.language, "dir": texts.dir, **said}
-
-
-def _minutes(settings: Settings, session: Session | None) -> int:
-    if session is None:
-        return max(1, round(settings.code_ttl / 60))
-    left = (session.expires_at - datetime.now(UTC)).total_seconds()
-    return max(1, round(left / 60))
 
 
 def _origin_line(settings: Settings, code: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import smtplib
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +23,14 @@ from .message import Message
 _log = logging.getLogger("flask_otp_auth")
 
 _MOST_AT_ONCE = 64
+#: A mail server that gives one of these errors has not taken the message.
+SMTP_REFUSALS = (
+    smtplib.SMTPResponseException,
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPNotSupportedError,
+    ConnectionRefusedError,
+    socket.gaierror,
+)
 
 
 def require_usable_urls(settings: Settings) -> None:
@@ -48,7 +58,17 @@ def require_usable_urls(settings: Settings) -> None:
 
 
 class NotTakenError(Exception):
-    """A provider did not accept a message. The text says why, without any key of the provider."""
+    """A provider refused a message, so that it certainly was not sent.
+
+    The text says why, without any key of the provider.
+    """
+
+
+class NoAnswerError(Exception):
+    """Nobody knows whether a message was sent: a provider did not answer, or failed on the way.
+
+    The text says why, without any key of the provider.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +76,13 @@ class Provider:
     """One way to send a message.
 
     :param name: the name for the log, never a URL.
-    :param send: called with the message and the seconds that it may take. It has succeeded only if
-        it returns ``True``.
+    :param send: called with the message and the seconds that it may take. It raises
+        ``NotTakenError`` if the message certainly was not sent, and another exception if nobody
+        knows.
     """
 
     name: str
-    send: Callable[[Message, float], bool]
+    send: Callable[[Message, float], object]
 
 
 class Attempts:
@@ -76,7 +97,7 @@ class Attempts:
 
     def deliver(
         self, app: Flask, message: Message, providers: Sequence[Provider], timeout: float
-    ) -> bool:
+    ) -> None:
         """Try providers in order until one accepts the message.
 
         :param app: the application in whose context the providers are called.
@@ -84,44 +105,57 @@ class Attempts:
         :param providers: the providers, the preferred one first.
         :param timeout: seconds for all of them together. Each gets an equal share of what is left,
             so that the second has its turn if the first hangs.
-        :returns: whether one of them accepted the message.
+        :raises NotTakenError: all of them refused it.
+        :raises NoAnswerError: none of them accepted it, but one may have sent it all the same.
         """
         deadline = time.monotonic() + timeout
+        failure: NotTakenError | NoAnswerError = NotTakenError("every provider refused the message")
         for position, provider in enumerate(providers):
             part = (deadline - time.monotonic()) / (len(providers) - position)
             if part <= 0:
                 break
-            fault = self._attempt(app, message, provider, part)
-            if fault is None:
-                return True
-            _log.warning(
-                "provider %s (%s of %s) did not accept a message: method=%s to=%s: %s",
-                provider.name,
-                position + 1,
-                len(providers),
-                message.method,
-                identifiers.mask(message.recipient),
-                fault,
-            )
-        return False
+            try:
+                self._attempt(app, message, provider, part)
+            except (NotTakenError, NoAnswerError) as fault:
+                if isinstance(fault, NoAnswerError):
+                    failure = NoAnswerError(f"{provider.name} may have sent the message")
+                _log.warning(
+                    "provider %s (%s of %s) did not accept a message: method=%s to=%s: %s",
+                    provider.name,
+                    position + 1,
+                    len(providers),
+                    message.method,
+                    identifiers.mask(message.recipient),
+                    fault,
+                )
+            else:
+                return
+        raise failure
 
-    def _attempt(
-        self, app: Flask, message: Message, provider: Provider, seconds: float
-    ) -> str | None:
-        """Return what went wrong, or ``None`` if the provider accepted the message."""
+    def _attempt(self, app: Flask, message: Message, provider: Provider, seconds: float) -> None:
+        """Call one provider.
+
+        :raises NotTakenError: it refused the message.
+        :raises NoAnswerError: it did not answer in time, or failed.
+        """
         if not self._places.acquire(blocking=False):
-            return f"{_MOST_AT_ONCE} calls hang already; check whether the provider is up"
+            raise NotTakenError(
+                f"{_MOST_AT_ONCE} calls hang already; check that the provider is up"
+            )
         attempt = _Attempt(app, message, provider, seconds, self._places.release)
         try:
             attempt.start()
         except RuntimeError:
             # Python 3.12 starts no threads at exit, when accepted codes may still have to be sent.
             attempt.run()
-            return attempt.fault
-        attempt.join(seconds)
+        else:
+            attempt.join(seconds)
         if attempt.is_alive():
-            return f"no answer within {seconds:.3g} s (all providers share OTP_AUTH_SEND_TIMEOUT)"
-        return attempt.fault
+            raise NoAnswerError(
+                f"no answer within {seconds:.3g} s (all providers share OTP_AUTH_SEND_TIMEOUT)"
+            )
+        if attempt.fault is not None:
+            raise attempt.fault
 
 
 class _Attempt(threading.Thread):
@@ -141,17 +175,17 @@ class _Attempt(threading.Thread):
         self._provider = provider
         self._seconds = seconds
         self._done = done
-        self.fault: str | None = "its thread ended without an answer"
+        self.fault: NotTakenError | NoAnswerError | None = NoAnswerError("its thread ended early")
 
     def run(self) -> None:
         message = self._message
         try:
             with self._app.app_context():
-                taken = self._provider.send(message, self._seconds)
-            self.fault = None if taken is True else "it did not return True"
-        except NotTakenError as error:
-            self.fault = redact(str(error), message.code, message.recipient)
+                self._provider.send(message, self._seconds)
+            self.fault = None
+        except (NotTakenError, NoAnswerError) as error:
+            self.fault = type(error)(redact(str(error), message.code, message.recipient))
         except Exception as error:
-            self.fault = describe(error, message.code, message.recipient)
+            self.fault = NoAnswerError(describe(error, message.code, message.recipient))
         finally:
             self._done()

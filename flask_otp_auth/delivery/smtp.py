@@ -7,6 +7,7 @@ changes how Python's email package encodes UTF-8.
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import ssl
 from email import policy
@@ -17,16 +18,17 @@ from email.utils import formatdate, make_msgid
 from apprise.plugins.email import NotifyEmail
 
 from .message import Message
+from .providers import SMTP_REFUSALS, NoAnswerError, NotTakenError
 
 
-def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout: float) -> bool:
+def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout: float) -> None:
     """Send a message with a plain-text and an HTML part to the SMTP server of a URL.
 
     :param provider: the URL as Apprise parsed it.
     :param app_name: the sender's name where the URL has none.
     :param timeout: seconds that the connection and each response may take.
-    :returns: always ``True``.
-    :raises OSError: the server cannot be reached, or refuses (``smtplib.SMTPException``).
+    :raises NotTakenError: the server cannot be reached, or refuses the message.
+    :raises NoAnswerError: the connection broke while the message was on its way.
     """
     name, address = (str(part or "") for part in provider.from_addr)
     email = EmailMessage(policy=policy.SMTP)
@@ -41,11 +43,36 @@ def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout
     # Not 8bit: smtplib does not ask whether the server supports it.
     email.set_content(message.text, cte="quoted-printable")
     email.add_alternative(message.html, subtype="html", cte="quoted-printable")
-    with connect(provider, timeout) as server:
-        if provider.user and provider.password:
-            server.login(provider.user, provider.password)
+    try:
+        server = _logged_in(provider, timeout)
+    except OSError as error:
+        raise NotTakenError(f"{type(error).__name__}: {error}") from None
+    try:
         server.send_message(email, from_addr=address, to_addrs=[message.recipient])
-    return True
+    except SMTP_REFUSALS as error:
+        raise NotTakenError(f"{type(error).__name__}: {error}") from None
+    except OSError as error:
+        raise NoAnswerError(f"{type(error).__name__}: {error}") from None
+    finally:
+        _quit(server)
+
+
+def _logged_in(provider: NotifyEmail, timeout: float) -> smtplib.SMTP:
+    server = connect(provider, timeout)
+    if provider.user and provider.password:
+        try:
+            server.login(provider.user, provider.password)
+        except BaseException:
+            server.close()
+            raise
+    return server
+
+
+def _quit(server: smtplib.SMTP) -> None:
+    """Say goodbye. Whatever comes of it, the message has been taken or refused before."""
+    with contextlib.suppress(OSError):
+        server.quit()
+    server.close()
 
 
 def connect(provider: NotifyEmail, timeout: float) -> smtplib.SMTP:

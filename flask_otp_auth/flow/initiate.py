@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 from .. import codes, events, identifiers
 from ..clock import utc_now
@@ -15,7 +14,14 @@ from ..store.account import Reservation
 from ..store.database import database_calls
 from ..types import AccountId, InitiateResult, Method, Payload, Session
 from .accounts import account_of, require_admitted
-from .dispatch import dispatch, reserved_slot
+from .sending import (
+    NotSentError,
+    OutgoingCode,
+    reserved_slot,
+    send_later,
+    send_now,
+    withdrawing,
+)
 
 
 def initiate(
@@ -25,6 +31,7 @@ def initiate(
     payload: Payload | None,
     device_tokens: Sequence[object] = (),
     locale: str | None = None,
+    client: str | None = None,
 ) -> InitiateResult:
     """Start a session and have its code sent.
 
@@ -33,6 +40,7 @@ def initiate(
     :param payload: the payload that the client sent, already checked, or ``None``.
     :param device_tokens: what the client sent to show that it is a trusted device, if anything.
     :param locale: the language of the session's messages as a BCP 47 tag, or ``None``.
+    :param client: the address that asked, for the message; it is stored nowhere.
     :raises InvalidIdentifier: *identifier* does not have an accepted form, or no SMS may be sent
         to it.
     :raises TooManyRequests: a limit on the sends of the account has been reached.
@@ -68,14 +76,17 @@ def initiate(
     )
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code)
-    with reserved_slot(state, needed=fixed is None) as slot:
+    slots = reserved_slot(state, needed=fixed is None, is_trusted_device=len(asking) > 1)
+    with slots as slot:
         session = _admit_and_store(state, session, asking, digest, counts=fixed is None)
     is_trusted = account_of(session).device is not None
     events.session_started(session, by_trusted_device=is_trusted)
     if fixed is None:
-        dispatch(
-            state, session, code, slot, undo=partial(_withdraw, state, session), undo_later=None
-        )
+        outgoing = OutgoingCode(session, code, digest, now, client)
+        if slot is not None:
+            send_later(state, outgoing, slot)
+        else:
+            _send_or_withdraw(state, outgoing)
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
 
 
@@ -104,10 +115,21 @@ def _admit_and_store(
     return session
 
 
-def _withdraw(state: AppState, session: Session) -> None:
-    """End a session whose code was not sent, and give the send back to the account."""
-    with database_calls(state.settings.db_timeout):
-        state.sessions.discard(session.session_id)
-        state.accounts.give_back(
-            account_of(session), sent_at=session.created_at, session_id=session.session_id
-        )
+def _send_or_withdraw(state: AppState, outgoing: OutgoingCode) -> None:
+    """Send the code now. If that fails, end its session.
+
+    The send is given back to the account only if it certainly did not happen; its tries always.
+
+    :raises SendFailed: it was not sent.
+    """
+    session = outgoing.session
+    try:
+        send_now(state, outgoing)
+    except NotSentError as error:
+        with withdrawing(state, session):
+            state.sessions.discard(session.session_id)
+            sent_at = outgoing.asked_at if error.is_certain else None
+            state.accounts.give_back(
+                account_of(session), sent_at=sent_at, session_id=session.session_id
+            )
+        raise error.failure from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from .. import codes
@@ -13,12 +13,20 @@ from ..state import AppState
 from ..store.database import database_calls
 from ..types import InitiateResult, Session
 from .accounts import account_of, look_up, require_admitted
-from .dispatch import dispatch, reserved_slot
+from .sending import (
+    NotSentError,
+    OutgoingCode,
+    reserved_slot,
+    send_later,
+    send_now,
+    withdrawing,
+)
 
 
-def resend(state: AppState, session_id: str) -> InitiateResult:
+def resend(state: AppState, session_id: str, client: str | None = None) -> InitiateResult:
     """Send another code for a pending session; the earlier codes stay valid.
 
+    :param client: the address that asked, for the message; it is stored nowhere.
     :raises SessionNotFound: there is no such session, or it is no longer pending.
     :raises SessionExpired: the session has expired.
     :raises TooManyResends: the session has used all of its resends.
@@ -36,11 +44,15 @@ def resend(state: AppState, session_id: str) -> InitiateResult:
         fixed = fixed_code(state.settings.test_identifiers, session.identifier, now)
         code = fixed or codes.draw(state.settings.code_length)
         digest = state.digester.digest(session_id, code)
-        with reserved_slot(state, needed=fixed is None) as slot:
+        is_trusted = account_of(session).device is not None
+        with reserved_slot(state, needed=fixed is None, is_trusted_device=is_trusted) as slot:
             session = _admit_and_extend(state, session, digest, now, counts=fixed is None)
     if fixed is None:
-        added = _AddedCode(state, session, digest, now)
-        dispatch(state, session, code, slot, undo=added.withdraw, undo_later=added.drop)
+        outgoing = OutgoingCode(session, code, digest, now, client)
+        if slot is not None:
+            send_later(state, outgoing, slot)
+        else:
+            _send_or_withdraw(state, outgoing)
     left = int((session.expires_at - now).total_seconds())
     return InitiateResult(session_id, session.expires_at, left)
 
@@ -74,24 +86,23 @@ def _admit_and_extend(
     return replace(extended, account=admission.account)
 
 
-@dataclass(frozen=True, slots=True)
-class _AddedCode:
-    """A code that has been added to a session, and can be withdrawn if it was not sent."""
+def _send_or_withdraw(state: AppState, outgoing: OutgoingCode) -> None:
+    """Send the code now. If that fails, remove it from its session.
 
-    state: AppState
-    session: Session
-    digest: bytes
-    admitted_at: datetime
+    The resend and the send are given back only if the code certainly was not sent.
 
-    def withdraw(self) -> None:
-        """Remove the code, and give the resend and the send back."""
-        with database_calls(self.state.settings.db_timeout):
-            self.state.sessions.take_back_resend(self.session.session_id, self.digest)
-            self.state.accounts.give_back(
-                account_of(self.session), sent_at=self.admitted_at, session_id=None
-            )
-
-    def drop(self) -> None:
-        """Remove the code alone, which no client can see."""
-        with database_calls(self.state.settings.db_timeout):
-            self.state.sessions.drop_code(self.session.session_id, self.digest)
+    :raises SendFailed: it was not sent.
+    """
+    session_id = outgoing.session.session_id
+    try:
+        send_now(state, outgoing)
+    except NotSentError as error:
+        with withdrawing(state, outgoing.session):
+            if error.is_certain:
+                state.sessions.take_back_resend(session_id, outgoing.digest)
+                state.accounts.give_back(
+                    account_of(outgoing.session), sent_at=outgoing.asked_at, session_id=None
+                )
+            else:
+                state.sessions.drop_code(session_id, outgoing.digest)
+        raise error.failure from None

@@ -70,14 +70,19 @@ def initiate() -> Response:
     body = schemas.load(schema, _body())
     if trusts_devices:
         body["device_tokens"] = device_tokens(body.pop("device_token", None))
-    result = flow.initiate(state, **body, locale=preferred_language(state.settings.texts))
+    result = flow.initiate(
+        state,
+        **body,
+        locale=preferred_language(state.settings.texts),
+        client=request.remote_addr,
+    )
     return json_answer(200, {"data": schemas.dump_initiate(result)})
 
 
 def resend() -> Response:
     """Answer ``POST /resend``."""
     body = schemas.load(schemas.resend_request, _body())
-    result = flow.resend(state_of(current_app), body["session_id"])
+    result = flow.resend(state_of(current_app), body["session_id"], request.remote_addr)
     return json_answer(200, {"data": schemas.dump_initiate(result)})
 
 

@@ -10,8 +10,7 @@ from flask import Flask, current_app
 from .. import identifiers
 from ..background import BackgroundSender
 from ..delivery.messages import render
-from ..flow.sending import current_session
-from ..language import preferred_language
+from ..flow.sending import current_outgoing
 from ..state import EXTENSION, AppState, without_send_limits
 from ..types import Method, Payload
 
@@ -97,17 +96,9 @@ class Outbox:
     def take(self, code: str, identifier: str, method: Method, payload: Payload | None) -> bool:
         """Keep the message with a code. This replaces the ``send_code_handler``."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        session = current_session()
-        message = render(
-            app,
-            self._state.settings,
-            code,
-            identifier,
-            method,
-            payload,
-            session=session,
-            locale=None if session else preferred_language(self._state.settings.texts),
-        )
+        outgoing = current_outgoing()
+        session = None if outgoing is None else outgoing.session
+        message = render(app, self._state.settings, code, identifier, method, payload, outgoing)
         self._sent.append(
             Sent(
                 code,

@@ -33,7 +33,8 @@ def test_email_reads_well_at_320_pixels_in_every_language(
         for language in LANGUAGES:
             settings = world.app.extensions["otp_auth"].settings
             to = ("01234567", "reader@example.com", "email", None)
-            message = render(world.app, settings, *to, session=None, locale=language)
+            with world.app.test_request_context(headers={"Accept-Language": language}):
+                message = render(world.app, settings, *to, None)
             page = tmp_path / f"{language}.html"
             page.write_text(message.html)
             tab.goto(page.as_uri())

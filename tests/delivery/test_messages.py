@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import time_machine
 from flask import Blueprint
 from support.world import MakeWorld, World
 
 from flask_otp_auth.delivery.message import Message
 from flask_otp_auth.delivery.messages import render
+from flask_otp_auth.flow.sending import OutgoingCode
 from flask_otp_auth.texts import LANGUAGES
 from flask_otp_auth.types import Method, Payload, Session
 
 NUMBER = "+46701234567"
 EMAIL = "reader@example.com"
+ASKED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 # The basic character set of GSM 03.38: a message of at most 160 of these is one SMS.
 GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -28,14 +30,31 @@ def message(
     world: World,
     method: Method = "sms",
     payload: Payload | None = None,
-    session: Session | None = None,
+    *,
     locale: str | None = None,
+    passed: int = 0,
+    client: str | None = None,
 ) -> Message:
+    """Render the message of a login that was asked for so many seconds ago."""
     settings = world.app.extensions["otp_auth"].settings
     to = NUMBER if method == "sms" else EMAIL
-    return render(
-        world.app, settings, "012345", to, method, payload, session=session, locale=locale
+    now = datetime.now(UTC)
+    session = Session(
+        "5e" * 16,
+        to,
+        method,
+        "pending",
+        attempts=0,
+        max_attempts=3,
+        created_at=now,
+        expires_at=now + timedelta(seconds=settings.code_ttl - passed),
+        verified_at=None,
+        payload=payload,
+        locale=locale,
     )
+    outgoing = OutgoingCode(session, "012345", b"", ASKED_AT, client)
+    with world.app.app_context():
+        return render(world.app, settings, "012345", to, method, payload, outgoing)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -125,7 +144,7 @@ def test_template_of_the_app_wins_over_ours(
         world,
         tmp_path,
         "code.sms.txt",
-        "{{ app_name }} {{ code }} {{ minutes }} {{ method }} {{ locale }} {{ payload.order }}",
+        "{{ app_name }} {{ code }} {{ minutes }} {{ method }} {{ language }} {{ payload.order }}",
     )
 
     assert message(world, payload={"order": 7}, locale="pt-BR").text == "Shop 012345 1 sms pt-BR 7"
@@ -154,16 +173,52 @@ def test_context_processor_that_needs_a_request_does_not_stop_a_background_send(
     assert "012345" in message(world, "email").html
 
 
-def test_message_says_the_minutes_that_are_left(
-    make_world: MakeWorld, clock: time_machine.Traveller
-) -> None:
+@pytest.mark.usefixtures("clock")
+def test_message_says_the_minutes_that_are_left(make_world: MakeWorld) -> None:
     world = make_world(CODE_TTL=300)
-    session_id = world.initiate()
-    for passed, expected in ((0, "5 minutes"), (130, "3 minutes"), (150, "1 minute.")):
-        clock.shift(passed)
-        with world.app.app_context():
-            session = world.otp.get_session(session_id)
-        assert expected in message(world, session=session).text
+    for passed, expected in ((0, "5 minutes"), (130, "3 minutes"), (280, "1 minute.")):
+        assert expected in message(world, passed=passed).text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_email_says_when_and_from_where_its_code_was_asked_for(
+    make_world: MakeWorld, language: str
+) -> None:
+    world = make_world()
+    for client, shown in (("2001:db8::7", True), (None, False)):
+        email = message(world, "email", locale=language, client=client)
+        for text in (email.text, email.html):
+            assert "2026-01-02 03:04 UTC" in text
+            assert ("2001:db8::7" in text) is shown
+    assert "203.0.113.7" not in message(world, locale=language, client="203.0.113.7").text
+
+
+def test_address_that_is_none_is_one_short_line_of_text_and_no_markup(
+    make_world: MakeWorld,
+) -> None:
+    email = message(make_world(), "email", client="<b>you\r\nwin</b>\x1b[2J{when}" + "x" * 500)
+
+    assert "<b>" not in email.html
+    assert "&lt;b&gt;you win&lt;/b&gt; [2J{when}xx" in email.html
+    assert "from the address <b>you win</b> [2J{when}x" in email.text
+    assert "x" * 60 not in email.text
+
+
+@pytest.mark.usefixtures("clock")
+def test_templates_are_given_everything_that_is_known_of_a_code(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = make_world(APP_NAME="Shop", ORIGIN="https://example.com", CODE_TTL=300)
+    names = ["code", "ttl", "app_name", "origin", "language", "payload", "purpose", "asked_at"]
+    shown = " | ".join(f"{{{{ {name} }}}}" for name in [*names, "client", "asked_at.tzinfo"])
+    override(world, tmp_path, "code.email.html", shown)
+
+    html = message(world, "email", {"a": 1}, locale="pt-BR", passed=61, client="203.0.113.7").html
+
+    assert html.strip() == (
+        "012345 | 239 | Shop | https://example.com | pt-BR | {&#39;a&#39;: 1} | None | "
+        "2026-01-02 03:04:05+00:00 | 203.0.113.7 | UTC"
+    )
 
 
 def test_name_of_the_flask_app_stands_in_for_a_name(make_world: MakeWorld) -> None:

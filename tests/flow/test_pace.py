@@ -17,7 +17,6 @@ from support.world import MakeWorld, World
 
 from flask_otp_auth.background import BackgroundSender
 from flask_otp_auth.exceptions import ServiceUnavailable
-from flask_otp_auth.pace import Pace
 
 OWN, SECONDS = "+46701230000", 0.5
 KNOWN, UNKNOWN = "+46701111", "+46709991"
@@ -85,20 +84,6 @@ def timer(monkeypatch: pytest.MonkeyPatch) -> Timer:
     timer = Timer()
     monkeypatch.setattr(time, "perf_counter", lambda: timer.now)
     return timer
-
-
-def test_each_method_has_its_own_pace(timer: Timer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An email takes longer than an SMS; who asks by email would see the difference."""
-    pace = Pace()
-    pace.record("sms", 0.01)
-    pace.record("email", 0.15)
-    waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
-    for method, wait in (("sms", 0.01), ("email", 0.15)):
-        for _ in range(20):
-            pace.imitate(method, timer.now)
-        assert waits == [wait] * 20
-        waits.clear()
 
 
 @pytest.fixture
@@ -185,3 +170,36 @@ def test_a_refused_send_keeps_no_place(make_world: MakeWorld) -> None:
         assert world.client.post("/otp/initiate", json=body).status_code == 429
     world.initiate("+46701230001")
     world.app.extensions["otp_auth"].background.drain()
+
+
+@pytest.mark.usefixtures("context")
+def test_each_method_has_its_own_pace() -> None:
+    """An email takes longer than an SMS; who asks by email would see the difference."""
+    sender = BackgroundSender(workers=1, waiting=0)
+    for method, seconds in (("sms", 0.02), ("email", 0.6)):
+        slot = slot_of(sender)
+        slot.sent(method, seconds)
+        slot.release()
+    took = {}
+    for method in ("email", "sms"):
+        began, slot = time.perf_counter(), slot_of(sender)
+        slot.run(slot.imitate_send, method, began)
+        sender.drain()
+        took[method] = time.perf_counter() - began
+
+    assert took["email"] >= 0.6
+    assert took["sms"] < 0.6
+
+
+@pytest.mark.usefixtures("context")
+def test_imitated_send_holds_up_the_queue_but_no_thread() -> None:
+    sender, done = BackgroundSender(workers=1, waiting=1), threading.Event()
+    slot = sender.reserve()
+    slot.sent("sms", 0.5)
+    began = time.perf_counter()
+    slot.run(slot.imitate_send, "sms", began)
+    sender.reserve().run(done.set)
+
+    assert done.wait(PATIENCE)
+    assert time.perf_counter() - began >= 0.5
+    sender.drain()
