@@ -79,9 +79,15 @@ def send_refused(
     )
 
 
-def client_refused() -> None:
-    """Report a client that reached a limit on the requests for codes."""
-    _notify(signals.rate_limited, reason="client")
+def client_refused(rule: str) -> None:
+    """Report a client that reached a limit on the requests for codes.
+
+    :param rule: the limit that was reached, such as ``10 per 15 minutes``.
+    """
+    # Who develops has to see it; in production anybody could fill the log with warnings.
+    level = logging.WARNING if current_app.debug else logging.INFO
+    _log.log(level, "client refused: OTP_AUTH_CLIENT_LIMITS allows %s", rule)
+    _notify(signals.rate_limited, reason="client", bound=rule)
 
 
 def code_accepted(session: Session) -> None:

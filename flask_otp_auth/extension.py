@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from bson import Decimal128, ObjectId
@@ -19,6 +20,7 @@ from .http import schemas, views
 from .http.blocklist import is_logged_out, refuse_logged_out
 from .http.client_limits import limiter_for
 from .http.json_text import json_form
+from .http.limited_views import LimitedViews, View
 from .language import preferred_language
 from .settings import read_settings
 from .settings.keys import require_jwt_key
@@ -68,6 +70,7 @@ class FlaskOtpAuth:
         limiter: Limiter | None = None,
     ) -> None:
         self._handlers = Handlers()
+        self._limited_views = LimitedViews()
         if app is not None:
             self.init_app(app, mongo=mongo, limiter=limiter)
 
@@ -112,17 +115,17 @@ class FlaskOtpAuth:
                 given=options_in(app),
             )
             tokens.ensure_manager(app)
+            state = replace(state, limiter=limiter_for(app, limiter, state))
             if settings.register_routes:
-                # A Limiter examines every request of the application, so without rules none is
-                # created.
-                chosen = limiter_for(app, limiter, state) if settings.client_limits else None
-                views.register(app, state, chosen)
+                views.register(app, state)
                 if settings.openapi:
                     openapi.serve(app, settings.url_prefix)
         except ConfigurationError:
             if close is not None:
                 close()
             raise
+        if state.limiter is not None:
+            self._limited_views.attach(state.limiter)
         refuse_logged_out(app, can_refresh=settings.refresh_token)
         app.extensions[EXTENSION] = state
         cli.register(app)
@@ -176,6 +179,22 @@ class FlaskOtpAuth:
         """
         self._handlers.set_verify_success(function)
         return function
+
+    def limit_client(self, view: View) -> View:
+        """Decorate a view of the application that calls :meth:`initiate` or :meth:`resend`.
+
+        The rules of ``OTP_AUTH_CLIENT_LIMITS`` apply to it, and it is counted together with the
+        endpoints. A client over a limit gets the application's answer to a 429
+        (``flask_limiter.RateLimitExceeded``), with ``Retry-After``::
+
+            @app.post("/sign-in")
+            @otp.limit_client
+            def sign_in(): ...
+
+        :param view: a plain or an ``async`` view function.
+        :returns: the view with the limits, which can be registered as a route.
+        """
+        return self._limited_views.add(view)
 
     def initiate(
         self,

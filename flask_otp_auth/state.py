@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import cast
 
 from flask import Flask
+from flask_limiter import Limiter
 from flask_pymongo import PyMongo
 from pymongo.database import Database
 
@@ -44,6 +45,7 @@ class AppState:
     :param devices: issues and reads the tokens of trusted devices, or ``None`` without these.
     :param close: closes the connections of *mongo* if ``init_app`` opened them, else ``None``.
     :param given: the debug mode and the options as ``init_app`` found them.
+    :param limiter: counts the clients, or ``None`` without rules for them.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class AppState:
     devices: DeviceTokens | None
     close: Callable[[], object] | None
     given: Mapping[str, object] = field(repr=False)
+    limiter: Limiter | None = None
 
 
 def state_of(app: Flask) -> AppState:

@@ -1,7 +1,9 @@
 """What each request does, from initiate to logout, as plain functions without Flask or HTTP."""
 
+from .accounts import device_of_session as device_of_session
 from .accounts import find_session as find_session
 from .accounts import forget_devices as forget_devices
+from .accounts import trusted_device as trusted_device
 from .accounts import unlock as unlock
 from .initiate import initiate as initiate
 from .logins import end_login as end_login

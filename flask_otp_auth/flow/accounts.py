@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -38,6 +39,38 @@ def account_of(session: Session) -> AccountId:
     if session.account is None:
         raise events.failed(InternalError(), "a stored session lacks its account")
     return session.account
+
+
+def trusted_device(
+    state: AppState, identifier: str, method: Method, tokens: Sequence[object]
+) -> str | None:
+    """Return the id of a trusted device of the account of an identifier, or ``None``.
+
+    Nothing is looked up: its document may be gone since its token was made.
+
+    :param identifier: the identifier that the client sent.
+    :param tokens: what the client sent to show that it is a trusted device.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
+    """
+    if state.devices is None or not tokens:
+        return None
+    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
+    name = identifiers.account_of(identifier)
+    device = state.devices.read(state.accounts.key_of(name), tokens)
+    return None if device is None else state.accounts.key_of(name, device)
+
+
+def device_of_session(state: AppState, session_id: str) -> str | None:
+    """Return the id of the trusted device that started a session, or ``None``.
+
+    :raises ServiceUnavailable: MongoDB did not answer in time.
+    """
+    session = find_session(state, session_id)
+    if session is None:
+        return None
+    account = account_of(state, session)
+    is_device = state.accounts.account_and_device(account)[1] is not None
+    return account if is_device else None
 
 
 def unlock(state: AppState, identifier: str, method: Method) -> bool:

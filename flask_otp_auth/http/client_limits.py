@@ -1,66 +1,29 @@
-"""The limits on clients: Flask-Limiter rules, by client address, on the views that send codes."""
+"""The limits on clients: rules of Flask-Limiter on the views that send codes."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app
 from flask_limiter import Limiter, RequestLimit, RouteLimit
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem
+from limits.storage import MemoryStorage
 
 from .. import compat, findings
 from ..exceptions import ConfigurationError
+from ..settings.readers import rule_text
 from ..state import AppState, state_of
 from ..store.limiter_storage import storage_for
+from .client_key import NO_ADDRESS, client_key
 
 #: The scope of the limits, which initiate and resend share.
 SCOPE = "otp_auth"
-_NO_ADDRESS = "no address"
-# Some proxies forward the port too: 192.0.2.1:1234, [2001:db8::1]:1234.
-_WITH_PORT = re.compile(r"^(?:([0-9.]+)|\[([0-9a-fA-F:.]+)\])(?::[0-9]+)?$")
-
 View = Callable[..., Any]
-
-
-def client_key() -> str:
-    """Return the key under which Flask-Limiter counts the client of the current request.
-
-    Use it as the ``key_func`` of a Limiter of your own to count clients on your other routes in the
-    same way.
-
-    :returns: the IPv4 address, or the /64 network of the IPv6 address, as text; never empty.
-    """
-    return client_bucket(request.remote_addr or "")
-
-
-def client_bucket(address: str) -> str:
-    """Return the key under which a client address is counted.
-
-    IPv6 addresses are counted by their /64 network: a client can choose the other 64 bits freely
-    (RFC 4291, section 2.5.1). An IPv4-mapped address is counted as its IPv4 address. Clients
-    without an address share one key.
-
-    :param address: the ``remote_addr`` of a request; without ``ProxyFix``, that of the proxy.
-    """
-    if not address:
-        return _NO_ADDRESS
-    host = _WITH_PORT.sub(r"\1\2", address).partition("%")[0]
-    try:
-        parsed = ipaddress.ip_address(host)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 @dataclass(frozen=True)
@@ -70,17 +33,24 @@ class _HostKey:
     key_func: Callable[[], str]
 
     def __call__(self) -> str:
-        return self.key_func() or _NO_ADDRESS
+        return self.key_func() or NO_ADDRESS
 
 
-def limiter_for(app: Flask, limiter: Limiter | None, state: AppState) -> Limiter:
-    """Return the Limiter for the rules of ``OTP_AUTH_CLIENT_LIMITS``.
+def limiter_for(app: Flask, limiter: Limiter | None, state: AppState) -> Limiter | None:
+    """Return the Limiter for the rules of ``OTP_AUTH_CLIENT_LIMITS``, or ``None`` without rules.
 
     It is *limiter*, or else the only Limiter of *app*, or else a new one that counts in the same
     MongoDB database, or in ``RATELIMIT_STORAGE_URI``.
 
-    :raises ConfigurationError: ``RATELIMIT_STORAGE_URI`` cannot be used.
+    :raises ConfigurationError: *limiter* is no Limiter, or ``RATELIMIT_STORAGE_URI`` cannot be
+        used.
     """
+    if limiter is not None and not isinstance(limiter, Limiter):
+        raise ConfigurationError(
+            "limiter", f"is a {type(limiter).__name__}, not a flask_limiter.Limiter"
+        )
+    if not state.settings.client_limits:
+        return None  # a Limiter examines every request of the application
     limiters = app.extensions.get("limiter", set())
     if limiter is None and len(limiters) == 1:
         (limiter,) = limiters
@@ -138,15 +108,22 @@ def check_of_late_limiter(app: Flask, limiter: Limiter) -> Callable[[], None]:
     warn_once = cache(lambda: findings.announce(app, findings.of_limiter(limiter)))
 
     def check() -> None:
-        if not app.config.get("RATELIMIT_ENABLED", True):
-            return
-        if limiter not in app.extensions.get("limiter", ()):
-            raise ConfigurationError(
-                "limiter", "is not initialised on this app: call limiter.init_app(app)"
-            )
-        warn_once()
+        if app.config.get("RATELIMIT_ENABLED", True):
+            require_initialised(app, limiter)
+            warn_once()
 
     return check
+
+
+def require_initialised(app: Flask, limiter: Limiter) -> None:
+    """Refuse to go on with a Limiter that limits nothing.
+
+    :raises ConfigurationError: *limiter* is not initialised on *app*.
+    """
+    if limiter not in app.extensions.get("limiter", ()):
+        raise ConfigurationError(
+            "limiter", "is not initialised on this app: call limiter.init_app(app)"
+        )
 
 
 def _own_limiter(app: Flask, state: AppState) -> Limiter:
@@ -188,9 +165,20 @@ def _always() -> bool:
     return True
 
 
-def exceeds_client_limits(limiter: Limiter) -> bool:
-    """Return whether the current request has exceeded a rule of ``OTP_AUTH_CLIENT_LIMITS``."""
-    return any(_is_ours(limit) for limit in limiter.current_limits if limit.breached)
+def exceeded_rule(limiter: Limiter) -> str | None:
+    """Return the rule of ``OTP_AUTH_CLIENT_LIMITS`` that the current request has exceeded.
+
+    :returns: a text such as ``10 per 15 minutes``, or ``None`` if the request exceeded none.
+    """
+    ours = (limit for limit in limiter.current_limits if limit.breached and is_ours(limit))
+    return next((rule_text(limit.limit) for limit in ours), None)
+
+
+def storage_failed(limiter: Limiter, error: Exception) -> bool:
+    """Return whether *error* came from the storage of *limiter*."""
+    storage = limiter.storage
+    # Memory is never unavailable, and lists ValueError, which anything may have raised.
+    return not isinstance(storage, MemoryStorage) and isinstance(error, storage.base_exceptions)
 
 
 def wait_of(limiter: Limiter) -> int | None:
@@ -201,7 +189,7 @@ def wait_of(limiter: Limiter) -> int | None:
     """
     breached = [limit for limit in limiter.current_limits if limit.breached]
     resets = [limit.window.reset_time for limit in breached]
-    for limit in filter(_is_ours, breached):
+    for limit in filter(is_ours, breached):
         for rule in _client_limits():
             window = limiter.limiter.get_window_stats(rule, *limit.request_args)
             if window.remaining < 1:
@@ -210,5 +198,6 @@ def wait_of(limiter: Limiter) -> int | None:
     return int(max(0, max(resets) - time.time())) + 1 if resets else None
 
 
-def _is_ours(limit: RequestLimit) -> bool:
+def is_ours(limit: RequestLimit) -> bool:
+    """Return whether *limit* is a rule of ``OTP_AUTH_CLIENT_LIMITS``."""
     return limit.shared and limit.request_args[-1] == SCOPE

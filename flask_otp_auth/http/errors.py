@@ -9,7 +9,6 @@ from typing import Any
 from flask import Response, current_app, g, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter, RateLimitExceeded
-from limits.storage import MemoryStorage
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.http import HTTP_STATUS_CODES, parse_date
 
@@ -17,7 +16,7 @@ from .. import events
 from ..clock import utc_now
 from ..exceptions import InternalError, RequestError, ServiceUnavailable, TooManyRequests
 from ..store.database import RETRY_AFTER
-from .client_limits import exceeds_client_limits, wait_of
+from .client_limits import exceeded_rule, storage_failed, wait_of
 from .json_text import write_json
 
 _CODES = {
@@ -85,12 +84,12 @@ def answer_exceeded_limit(error: RateLimitExceeded) -> ResponseReturnValue:
     A handler of the application for 429 answers for its own limits alone: clients rely on the form
     of ours.
     """
-    is_ours = any(exceeds_client_limits(limiter) for limiter in _limiters())
-    if is_ours:
-        events.client_refused()
+    rule = next(filter(None, map(exceeded_rule, _limiters())), None)
+    if rule is not None:
+        events.client_refused(rule)
     if error.response is not None:  # from on_breach
         return error
-    if not is_ours and (handler := _handler_of_application(error)) is not None:
+    if rule is None and (handler := _handler_of_application(error)) is not None:
         return current_app.ensure_sync(handler)(error)  # type: ignore[no-any-return]
     return _answer(_too_many_requests())
 
@@ -105,7 +104,7 @@ def answer_unexpected_error(error: Exception) -> Response:
     """Answer an unexpected error: with 503 if the storage of a Limiter is unavailable, else 500."""
     failure: RequestError = InternalError()
     what = "unexpected error"
-    if _is_of_limit_store(error):
+    if any(storage_failed(limiter, error) for limiter in _limiters()):
         failure = ServiceUnavailable(retry_after=RETRY_AFTER)
         what = "client limits: their storage failed"
     return _answer(events.failed(failure, what, error))
@@ -142,15 +141,6 @@ def _too_many_requests() -> TooManyRequests:
 def _limiters() -> set[Limiter]:
     limiters: set[Limiter] = current_app.extensions.get("limiter", set())
     return limiters
-
-
-def _is_of_limit_store(error: Exception) -> bool:
-    storages = [limiter.storage for limiter in _limiters()]
-    return any(
-        # Memory is never unavailable, and lists ValueError, which anything may have raised.
-        not isinstance(storage, MemoryStorage) and isinstance(error, storage.base_exceptions)
-        for storage in storages
-    )
 
 
 def _phrase(status: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
-from flask_limiter import Limiter, RateLimitExceeded
+from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from .. import events, flow, tokens
@@ -31,11 +31,8 @@ _PACKAGE = __name__.partition(".")[0]
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
 
 
-def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
-    """Register the endpoints on *app*, in a new blueprint, since Flask locks one after its use.
-
-    :param limiter: the Limiter for the limits on clients, or ``None`` if there are none.
-    """
+def register(app: Flask, state: AppState) -> None:
+    """Register the endpoints on *app*, in a new blueprint, since Flask locks one after its use."""
     blueprint = Blueprint(
         BLUEPRINT,
         _PACKAGE,
@@ -48,6 +45,7 @@ def register(app: Flask, state: AppState, limiter: Limiter | None) -> None:
     blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
     token_views.add_routes(blueprint, state)
     login_page.add_route(app, blueprint, state)
+    limiter = state.limiter
     for path, view in (("/initiate", initiate), ("/resend", resend)):
         view_func = view if limiter is None else limited(view, limiter)
         blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])

@@ -23,7 +23,8 @@ from support.world import NOW, SECRET_KEY, MakeWorld, World
 from werkzeug.exceptions import HTTPException
 
 from flask_otp_auth import FlaskOtpAuth, signals
-from flask_otp_auth.http.client_limits import client_bucket
+from flask_otp_auth.exceptions import ConfigurationError
+from flask_otp_auth.http.client_key import client_bucket
 from flask_otp_auth.testing.mongod import free_port
 
 COUNTS = "otp_sessions.clients"
@@ -42,6 +43,11 @@ PHONE = {"identifier": "+46701234567", "method": "sms"}
         ("2001:0DB8:0001:0002::", "2001:db8:1:2::/64"),
         ("2001:db8:1:2::1%eth0", "2001:db8:1:2::/64"),
         ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("64:ff9b::192.0.2.1", "192.0.2.1"),
+        ("64:ff9b::c000:201", "192.0.2.1"),
+        ("64:ff9b:0:0:1::c000:201", "64:ff9b::/64"),
+        ("2002:c000:201::1", "192.0.2.1"),
+        ("2002:c000:201:ffff:1:2:3:4", "192.0.2.1"),
         ("::1", "::/64"),
         ("::192.0.2.1", "::/64"),
         ("", "no address"),
@@ -255,6 +261,179 @@ def test_our_own_limiter_opens_no_second_pool_of_connections(
         assert [ask_number(world, n).status_code for n in range(11)] == [200] * 10 + [429]
 
     assert len(opened) == 1
+
+
+def test_no_address_of_a_client_is_stored_or_logged(
+    make_world: MakeWorld, clock: time_machine.Traveller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    world = make_world(guarded=True, CLIENT_LIMITS="2 per hour")
+    for address in ("203.0.113.77", "2001:db8:1:2::77"):
+        for n in range(3):
+            ask(world, n, address)
+
+    database = world.sessions.database
+    stored = str([list(database[name].find()) for name in database.list_collection_names()])
+    said = " ".join(
+        record.getMessage()
+        for record in caplog.records
+        if record.name in ("flask_otp_auth", "flask-limiter")
+    )
+    assert "exceeded" in said
+    for text in (stored, said):
+        assert "203.0.113" not in text
+        assert "2001:db8" not in text
+
+
+def test_a_clock_that_was_a_year_ahead_keeps_no_client_out(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(guarded=True, CLIENT_LIMITS="2 per hour", IDENTIFIER_LIMITS=None)
+    clock.move_to(NOW + timedelta(days=365), tick=False)
+    assert [ask(world).status_code for _ in range(3)] == [200, 200, 429]
+
+    clock.move_to(NOW, tick=False)
+    refused = ask(world)
+    assert (refused.status_code, refused.json["error"]["retryAfter"]) == (429, 3601)
+    clock.shift(1800)
+    assert ask(world).status_code == 429  # and asking again did not prolong it
+    clock.shift(1802)
+    assert ask(world).status_code == 200
+
+
+@pytest.mark.parametrize(("debug", "level"), [(False, logging.INFO), (True, logging.WARNING)])
+def test_the_log_says_which_rule_refused(
+    make_world: MakeWorld,
+    clock: time_machine.Traveller,
+    caplog: pytest.LogCaptureFixture,
+    debug: bool,
+    level: int,
+) -> None:
+    world = make_world(guarded=True, CLIENT_LIMITS="5 per day; 1 per 15 minutes")
+    world.app.debug = debug
+    heard: list[Any] = []
+
+    def note(sender: Flask, *, bound: str, **data: Any) -> None:
+        heard.append(bound)
+
+    ask(world)
+    caplog.set_level(logging.INFO, "flask_otp_auth")
+    with signals.rate_limited.connected_to(note, world.app):
+        ask(world, 1)
+
+    [record] = [record for record in caplog.records if "client refused" in record.getMessage()]
+    assert record.getMessage() == "client refused: OTP_AUTH_CLIENT_LIMITS allows 1 per 15 minutes"
+    assert record.levelno == level
+    assert heard == ["1 per 15 minutes"]
+
+
+def test_a_limiter_that_is_none_is_refused_at_the_start(mongo_uri: str) -> None:
+    with (
+        pytest.raises(ConfigurationError, match="limiter is a str"),
+        host(
+            mongo_uri,
+            lambda app: "memory://",  # type: ignore[arg-type,return-value]
+        ),
+    ):
+        pass
+
+
+class TestDevices:
+    """A device that is trusted shares no limit with others at its address."""
+
+    @pytest.fixture
+    def world(self, make_world: MakeWorld, clock: time_machine.Traveller) -> World:
+        return make_world(
+            guarded=True,
+            CLIENT_LIMITS="3 per hour",
+            IDENTIFIER_LIMITS=None,
+            TRUSTED_DEVICES=86_400,
+        )
+
+    def token(self, world: World, number: str = "+46701234567") -> str:
+        """Sign in, from an address of its own, and return the token."""
+        body = {"identifier": number, "method": "sms"}
+        started = world.client.post(
+            "/otp/initiate", json=body, environ_base={"REMOTE_ADDR": "192.0.2.200"}
+        )
+        verified = world.verify(started.json["data"]["sessionId"], world.code)
+        return str(verified.json["data"]["deviceToken"])
+
+    def ask(self, world: World, token: object, number: str = "+46701234567") -> Any:
+        body = {"identifier": number, "method": "sms", "deviceToken": token}
+        return world.client.post("/otp/initiate", json=body)
+
+    def exhaust(self, world: World) -> None:
+        for _ in range(4):
+            world.client.post("/otp/initiate", data=b"")
+        assert world.client.post("/otp/initiate", json=PHONE).status_code == 429
+
+    def test_the_neighbours_of_an_owner_do_not_delay_their_device(self, world: World) -> None:
+        token = self.token(world)
+        self.exhaust(world)
+
+        started = self.ask(world, token)
+        assert started.status_code == 200
+        body = {"sessionId": started.json["data"]["sessionId"]}
+        assert world.client.post("/otp/resend", json=body).status_code == 200
+        assert self.ask(world, token).status_code == 200
+        assert self.ask(world, token).status_code == 429  # the device has limits, too
+        assert world.client.post("/otp/resend", json=body).status_code == 429
+
+    def test_it_is_the_same_with_the_cookie(
+        self, mongo_uri: str, clock: time_machine.Traveller
+    ) -> None:
+        config = {
+            "OTP_AUTH_CLIENT_LIMITS": "3 per hour",
+            "OTP_AUTH_IDENTIFIER_LIMITS": None,
+            "OTP_AUTH_TRUSTED_DEVICES": 86_400,
+            "JWT_TOKEN_LOCATION": ["cookies"],
+            "JWT_COOKIE_SECURE": False,
+        }
+        with host(mongo_uri, in_memory, **config) as world:
+            owner = world.client
+            body = {"sessionId": world.initiate(), "code": world.code}
+            assert owner.post("/otp/verify", json=body).status_code == 200
+            self.exhaust(world)
+
+            assert owner.post("/otp/initiate", json=PHONE).status_code == 200
+
+    @pytest.mark.parametrize("token", ["", "x", None, 1, [], "a.b.c"])
+    def test_what_is_no_token_is_counted_by_address(self, world: World, token: object) -> None:
+        self.exhaust(world)
+
+        assert self.ask(world, token).status_code == 429
+
+    def test_a_token_of_another_account_is_counted_by_address(self, world: World) -> None:
+        token = self.token(world, "+46707654321")
+        self.exhaust(world)
+
+        assert self.ask(world, token).status_code == 429
+        assert self.ask(world, token, "+46707654321").status_code == 200
+
+    def test_neither_is_a_session_without_a_device_counted_by_itself(self, world: World) -> None:
+        session_id = world.initiate()
+        self.exhaust(world)
+
+        for body in ({"sessionId": session_id}, {"sessionId": "0" * 32}, {"sessionId": 1}, {}):
+            assert world.client.post("/otp/resend", json=body).status_code == 429
+
+    def test_a_key_function_of_the_host_counts_devices_as_it_likes(
+        self, mongo_uri: str, clock: time_machine.Traveller
+    ) -> None:
+        config = {
+            "OTP_AUTH_CLIENT_LIMITS": "3 per hour",
+            "OTP_AUTH_IDENTIFIER_LIMITS": None,
+            "OTP_AUTH_TRUSTED_DEVICES": 86_400,
+        }
+
+        def prepare(app: Flask) -> Limiter:
+            return Limiter(lambda: "everybody", app=app, storage_uri="memory://")
+
+        with host(mongo_uri, prepare, **config) as world:
+            token = self.token(world)
+            self.exhaust(world)
+            assert self.ask(world, token).status_code == 429
 
 
 # From here on: what a host does with a Limiter of its own.
