@@ -43,8 +43,8 @@ def account_of(session: Session) -> AccountId:
 
 def trusted_device(
     state: AppState, identifier: str, method: Method, tokens: Sequence[object]
-) -> str | None:
-    """Return the id of a trusted device of the account of an identifier, or ``None``.
+) -> AccountId | None:
+    """Return a trusted device of the account of an identifier, or ``None``.
 
     Nothing is looked up: its document may be gone since its token was made.
 
@@ -55,22 +55,18 @@ def trusted_device(
     if state.devices is None or not tokens:
         return None
     identifier = identifiers.normalise(identifier, method, state.settings.default_region)
-    name = identifiers.account_of(identifier)
-    device = state.devices.read(state.accounts.key_of(name), tokens)
-    return None if device is None else state.accounts.key_of(name, device)
+    account = state.accounts.id_of(identifiers.account_of(identifier))
+    return next(iter(state.devices.read(account, tokens)), None)
 
 
-def device_of_session(state: AppState, session_id: str) -> str | None:
-    """Return the id of the trusted device that started a session, or ``None``.
+def device_of_session(state: AppState, session_id: str) -> AccountId | None:
+    """Return the trusted device that started a session, or ``None``.
 
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
     session = find_session(state, session_id)
-    if session is None:
-        return None
-    account = account_of(state, session)
-    is_device = state.accounts.account_and_device(account)[1] is not None
-    return account if is_device else None
+    account = None if session is None else session.account
+    return account if account is not None and account.device is not None else None
 
 
 def unlock(state: AppState, identifier: str, method: Method) -> bool:

@@ -13,6 +13,7 @@ from .. import flow
 from ..codes import derive_key
 from ..exceptions import OtpAuthError
 from ..state import EXTENSION, AppState
+from ..types import AccountId
 from . import schemas
 from .body import read_body
 from .cookies import device_tokens
@@ -75,7 +76,7 @@ def _digest(secret: bytes, client: str) -> str:
     return hmac.digest(key, client.encode("utf-8", "backslashreplace"), "sha256")[:16].hex()
 
 
-def _trusted_device(state: AppState) -> str | None:
+def _trusted_device(state: AppState) -> AccountId | None:
     """Return the trusted device that asks for a code of its own account, or ``None``.
 
     Whatever else is wrong with the request is for its view to say.
