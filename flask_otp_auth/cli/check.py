@@ -13,7 +13,7 @@ from flask_limiter import Limiter
 
 from .. import findings
 from ..clock import utc_now
-from ..exceptions import ConfigurationError, OtpAuthError, ServiceUnavailable
+from ..exceptions import ConfigurationError, OtpAuthError
 from ..findings.finding import Finding, Severity, failed, passed, warned
 from ..findings.options import LIMITS_OF_CLIENTS
 from ..state import AppState
@@ -183,13 +183,10 @@ def _database(state: AppState) -> Iterator[Finding]:
             after = utc_now()
             state.sessions.collection.find_one({"_id": ""})
     except OtpAuthError as error:
-        advice = "Make sure that MongoDB is up, that MONGO_URI is right, and that its user exists."
-        is_away = isinstance(error, ServiceUnavailable)
-        seconds = f"{state.settings.db_timeout:g} s"
         yield failed(
             "database",
-            f"it did not answer within {seconds}" if is_away else in_words(error),
-            advice,
+            in_words(error).removeprefix("database: "),
+            "Make sure that MongoDB runs, that MONGO_URI is right, and that its user exists.",
         )
         return
     kind = "replica set" if "setName" in hello else "server"

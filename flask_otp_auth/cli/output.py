@@ -57,9 +57,10 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 def in_words(error: OtpAuthError) -> str:
     """Return the text of an error for the person at the terminal."""
-    if isinstance(error, ServiceUnavailable):
+    reason = "\n".join(getattr(error, "__notes__", ()))
+    if isinstance(error, ServiceUnavailable) and "no answer" in reason:
         return "MongoDB did not answer in time. Is it up, and reachable at MONGO_URI?"
-    return "\n".join(getattr(error, "__notes__", ())) or str(error)
+    return reason or str(error)
 
 
 def current_app_object() -> Flask:

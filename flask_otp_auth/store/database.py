@@ -16,7 +16,14 @@ from flask_pymongo import PyMongo
 from pymongo import ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 
 from .. import events
@@ -32,6 +39,10 @@ RETRY_AFTER = 5  # seconds; an election in a replica set takes about this long
 _AWAY = frozenset(
     {6, 7, 24, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 217, 262, 9001}
     | {10058, 10107, 11600, 11601, 11602, 13435, 13436}
+)
+_URI_FORM = "mongodb://user:password@host:27017/DATABASE"
+_WRONG_PASSWORD = (
+    "MongoDB does not accept user name and password of MONGO_URI: is authSource right?"
 )
 _UNAUTHORIZED = 13
 _BAD_LOGIN = frozenset({18, 8000})  # the second is that of MongoDB Atlas
@@ -57,7 +68,10 @@ def database_calls(seconds: float) -> Iterator[None]:
             what += f" {error.code} {(error.details or {}).get('codeName', '')}".rstrip()
         if is_away(error):
             failure = ServiceUnavailable(retry_after=RETRY_AFTER)
-            hint = f"no answer within {seconds} s: is MongoDB up and reachable at MONGO_URI?"
+            hint = f"no answer within {seconds:g} s: is MongoDB up and reachable at MONGO_URI?"
+            # After a refused login the driver waits for another server until the time is over.
+            if isinstance(error, ServerSelectionTimeoutError) and "'code': 18" in str(error):
+                hint = _WRONG_PASSWORD
         else:
             failure = InternalError()
             hint = refusal(error)
@@ -69,7 +83,7 @@ def refusal(error: PyMongoError) -> str:
     """Return why MongoDB refused a call, and what to do about it."""
     code = getattr(error, "code", None)
     if code in _BAD_LOGIN:
-        return "MongoDB does not accept user name and password of MONGO_URI: is authSource right?"
+        return _WRONG_PASSWORD
     if code == _UNAUTHORIZED:
         return "the user of MONGO_URI may not do this: give it the role readWrite on the database"
     return "MongoDB refused the operation"
@@ -165,20 +179,34 @@ def connect(app: Flask) -> PyMongo:
     if not app.config.get("MONGO_URI"):
         raise ConfigurationError(
             "MONGO_URI",
-            "is not set: set it to mongodb://host:port/DATABASE, "
-            "or give init_app the PyMongo of the app",
+            f"is not set: set it to {_URI_FORM}, or give init_app the PyMongo of the app",
         )
     provider = app.json
     try:
         mongo = PyMongo(app)
     except Exception as error:
-        raise ConfigurationError(
-            "MONGO_URI", f"is not accepted by PyMongo ({type(error).__name__})"
-        ) from None
+        fault = _fault_of_uri(app.config["MONGO_URI"], error)
+        raise ConfigurationError("MONGO_URI", f"{fault}; the form is {_URI_FORM}") from None
     # PyMongo replaces the JSON provider of the whole application. If the application does not use
     # PyMongo itself, its views do not expect that.
     app.json = provider
     return mongo
+
+
+def _fault_of_uri(uri: object, error: Exception) -> str:
+    """Return what is wrong with a URI, without any part of it, since it holds a password."""
+    if not isinstance(uri, str):
+        return f"is a {type(uri).__name__}"
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        return "begins with neither mongodb:// nor mongodb+srv://"
+    if "escaped" in str(error) or (isinstance(error, InvalidURI) and "@" in uri):
+        return (
+            "has a character such as @ : / % in its user name or password, which must be encoded "
+            "with urllib.parse.quote_plus"
+        )
+    if uri.startswith("mongodb+srv://"):
+        return f"names no cluster that can be found in the DNS ({type(error).__name__})"
+    return f"is not accepted by PyMongo ({type(error).__name__})"
 
 
 def close_with(app: Flask, mongo: PyMongo) -> weakref.finalize[[Any], Flask]:

@@ -15,7 +15,7 @@ from flask_pymongo import PyMongo
 from pymongo import ReadPreference
 from support.world import SECRET_KEY
 
-from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth import ConfigurationError, FlaskOtpAuth
 from flask_otp_auth.exceptions import SessionExpired
 
 PHONE = "+46701234567"
@@ -110,3 +110,23 @@ def test_no_option_of_the_client_makes_logins_fail(
         with pytest.raises(SessionExpired):
             otp.resend(late)
         otp.unlock(PHONE, "sms")
+
+
+@pytest.mark.parametrize(
+    ("uri", "fault"),
+    [
+        ("localhost/app", "begins with neither mongodb:// nor mongodb[+]srv://"),
+        ("mongodb://user:pass@word@host/app", "must be encoded with urllib.parse.quote_plus"),
+        ("mongodb://user:pass/word@host/app", "must be encoded with urllib.parse.quote_plus"),
+        ("mongodb://user:pass:word@host/app", "must be encoded with urllib.parse.quote_plus"),
+        ("mongodb://host/app?retryWrites=maybe", "is not accepted by PyMongo"),
+        (27017, "is an? int"),
+    ],
+)
+def test_uri_that_cannot_be_used_says_why_and_what_one_looks_like(uri, fault):
+    app = Flask("app")
+    app.config.update(SECRET_KEY="k" * 40, MONGO_URI=uri)
+    with pytest.raises(ConfigurationError, match=rf"^MONGO_URI .*{fault}") as caught:
+        FlaskOtpAuth(app)
+    assert str(caught.value).endswith("the form is mongodb://user:password@host:27017/DATABASE")
+    assert "word@" not in str(caught.value).replace("password@host", "")

@@ -25,6 +25,7 @@ pytestmark = [
 ]
 
 USER, PASSWORD = "otp-app", "a password for tests"
+READER = "reader"
 
 
 def role_of_the_docs() -> dict[str, Any]:
@@ -43,6 +44,7 @@ def guarded_mongod(tmp_path: Path) -> Iterator[str]:
         name = role.pop("role")
         client.app.command("createRole", name, **role)
         client.app.command("createUser", USER, pwd=PASSWORD, roles=[name])
+        client.app.command("createUser", READER, pwd=PASSWORD, roles=["read"])
     command = [str(find_mongod()), f"--dbpath={tmp_path / 'db'}", f"--port={port}", "--auth"]
     with process([*command, f"--bind_ip={HOST}", "--nounixsocket"], log=tmp_path / "log"):
         deadline = time.monotonic() + PATIENCE
@@ -115,7 +117,38 @@ def test_user_of_the_docs_may_do_all_that_the_command_line_does(
         result = world.app.test_cli_runner().invoke(args=["otp", *arguments])
         assert result.exit_code == 0, result.output
     checked = world.app.test_cli_runner().invoke(args=["otp", "check"]).output
-    for point in ("database", "retention", "index of identifiers", "index of logins"):
+    for point in ("database", "writing", "retention", "index of identifiers", "index of logins"):
         assert f"PASS  {point}: " in checked
 
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_user_that_may_only_read_is_found_before_the_first_login_fails(
+    guarded_mongod: str, make_world: MakeWorld
+) -> None:
+    uri = guarded_mongod.replace(f"//{USER}:", f"//{READER}:")
+    world = make_world(guarded=True, config={"MONGO_URI": uri})
+
+    checked = world.app.test_cli_runner().invoke(args=["otp", "check"])
+
+    assert "PASS  database: " in checked.output
+    assert "FAIL  writing: the database user may read, but not write" in checked.output
+    assert checked.exit_code == 1
+
+
+def test_wrong_password_of_the_database_is_called_by_its_name(
+    guarded_mongod: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = guarded_mongod.replace("password", "passw0rd")
+    world = make_world(guarded=True, config={"MONGO_URI": uri})
+    why = "MongoDB does not accept user name and password of MONGO_URI"
+
+    answer = world.client.post("/otp/initiate", json={"identifier": "a@b.se", "method": "email"})
+    assert answer.status_code == 500
+    assert "user name" not in answer.text
+    assert why in caplog.text
+    for command in ("check", "stats", "create-indexes"):
+        result = world.app.test_cli_runner().invoke(args=["otp", command])
+        assert result.exit_code == 1
+        assert why in result.output, command
+    assert "passw0rd" not in caplog.text
