@@ -1,6 +1,7 @@
 """Every error and warning of the package, with the answer each one gives over HTTP.
 
-The errors form this tree; a number is the HTTP status::
+The errors form this tree; a number is the HTTP status. An error is also of Werkzeug's class for
+its status, so that ``app.errorhandler(429)`` gets what a view of the application raises::
 
     OtpAuthError
         ConfigurationError              (also a ValueError)
@@ -34,7 +35,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from werkzeug.exceptions import HTTPException
+from werkzeug import exceptions as http
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -72,7 +73,7 @@ class HandlerSignatureError(ConfigurationError, TypeError):
     """A function given to a handler decorator cannot be called as a handler."""
 
 
-class RequestError(HTTPException, OtpAuthError):
+class RequestError(http.HTTPException, OtpAuthError):
     """A request that is refused or fails: an error object over HTTP, this exception in Python.
 
     :param detail: the text for the client; each class has a default.
@@ -98,11 +99,11 @@ class RequestError(HTTPException, OtpAuthError):
     ) -> None:
         if detail is not None:
             self.detail = detail
+        super().__init__(self.detail)
         #: Whole seconds, rounded up, or ``None`` if waiting does not help.
         self.retry_after = None if retry_after is None else max(1, math.ceil(retry_after))
         #: Messages for each member of the body.
         self.fields = fields
-        super().__init__(self.detail)
 
     def __str__(self) -> str:
         return self.detail
@@ -114,12 +115,13 @@ class RequestError(HTTPException, OtpAuthError):
     ) -> list[tuple[str, str]]:
         """Add ``Retry-After`` to the headers that Werkzeug gives the answer."""
         headers = list(super().get_headers(environ, scope))
-        if self.retry_after is not None:
+        # Some classes of Werkzeug add it themselves.
+        if self.retry_after is not None and "Retry-After" not in dict(headers):
             headers.append(("Retry-After", str(self.retry_after)))
         return headers
 
 
-class InvalidRequest(RequestError):
+class InvalidRequest(RequestError, http.BadRequest):
     """The body is not a JSON object, or one of its members is missing, unknown or not allowed."""
 
     code = 400
@@ -133,7 +135,7 @@ class InvalidIdentifier(InvalidRequest):
     error_code = "invalidIdentifier"
 
 
-class SessionAlreadyVerified(RequestError):
+class SessionAlreadyVerified(RequestError, http.BadRequest):
     """The session has already been verified with its correct code."""
 
     code = 400
@@ -141,7 +143,7 @@ class SessionAlreadyVerified(RequestError):
     detail = "Session already verified"
 
 
-class InvalidRefreshToken(RequestError):
+class InvalidRefreshToken(RequestError, http.Unauthorized):
     """The refresh token is missing, forged, expired or already used, or its login has ended."""
 
     code = 401
@@ -149,7 +151,7 @@ class InvalidRefreshToken(RequestError):
     detail = "The refresh token is not valid"
 
 
-class CsrfMismatch(RequestError):
+class CsrfMismatch(RequestError, http.Unauthorized):
     """A logout came with the cookies of a login, but without its CSRF token."""
 
     code = 401
@@ -157,7 +159,7 @@ class CsrfMismatch(RequestError):
     detail = "The CSRF token is missing or does not match"
 
 
-class SessionNotFound(RequestError):
+class SessionNotFound(RequestError, http.NotFound):
     """There is no such session, or it is no longer pending."""
 
     code = 404
@@ -166,7 +168,7 @@ class SessionNotFound(RequestError):
     detail = "Session not found or expired"
 
 
-class SessionExpired(RequestError):
+class SessionExpired(RequestError, http.Forbidden):
     """The codes of the session have expired."""
 
     code = 403
@@ -175,7 +177,7 @@ class SessionExpired(RequestError):
     detail = "Verification code has expired"
 
 
-class Refused(RequestError):
+class Refused(RequestError, http.Forbidden):
     """Raised by a ``get_user_handler`` for a user who must not sign in, such as a blocked one.
 
     After a correct code the person reads the text. Where the handler is asked before a code is
@@ -191,7 +193,7 @@ class Refused(RequestError):
         super().__init__(text)
 
 
-class PayloadTooLarge(RequestError):
+class PayloadTooLarge(RequestError, http.RequestEntityTooLarge):
     """The body is larger than any valid request."""
 
     code = 413
@@ -199,7 +201,7 @@ class PayloadTooLarge(RequestError):
     detail = "The request body is too large"
 
 
-class UnsupportedMediaType(RequestError):
+class UnsupportedMediaType(RequestError, http.UnsupportedMediaType):
     """The body is not declared as JSON in UTF-8."""
 
     code = 415
@@ -207,7 +209,7 @@ class UnsupportedMediaType(RequestError):
     detail = "Content-Type must be application/json in UTF-8"
 
 
-class TooManyRequests(RequestError):
+class TooManyRequests(RequestError, http.TooManyRequests):  # type: ignore[misc]  # a number
     """A limit on codes has been reached.
 
     :param scope: whose limit it is: ``"client"`` or ``"identifier"``.
@@ -223,7 +225,7 @@ class TooManyRequests(RequestError):
         self.scope = scope
 
 
-class IdentifierLocked(RequestError):
+class IdentifierLocked(RequestError, http.TooManyRequests):  # type: ignore[misc]  # a number
     """There were too many consecutive wrong codes: a new code has to wait, or needs an unlock."""
 
     code = 429
@@ -231,7 +233,7 @@ class IdentifierLocked(RequestError):
     detail = "Too many failed attempts"
 
 
-class TooManyResends(RequestError):
+class TooManyResends(RequestError, http.TooManyRequests):  # type: ignore[misc]  # a number
     """The session has used all of its resends; a new session can be started."""
 
     code = 429
@@ -239,7 +241,7 @@ class TooManyResends(RequestError):
     detail = "No more codes can be sent for this session"
 
 
-class InternalError(RequestError):
+class InternalError(RequestError, http.InternalServerError):
     """Something failed in the application; the log has the reason under the same ``id``."""
 
     code = 500
@@ -262,7 +264,7 @@ class AuthenticationFailed(InternalError):
     detail = "Failed to complete authentication"
 
 
-class ServiceUnavailable(RequestError):
+class ServiceUnavailable(RequestError, http.ServiceUnavailable):  # type: ignore[misc]  # a number
     """MongoDB, or the storage of the limits, did not answer within ``OTP_AUTH_DB_TIMEOUT``."""
 
     code = 503

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 from flask import Flask
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 import flask_otp_auth
 from flask_otp_auth import exceptions
@@ -44,6 +44,10 @@ ANSWERS = {
 }
 
 
+def raise_(error):
+    raise error
+
+
 def make(name):
     arguments = {
         "TooManyRequests": {"retry_after": 30, "scope": "client"},
@@ -60,6 +64,25 @@ def test_every_error_has_its_documented_answer(name):
     assert error.detail
     assert detail is None or error.detail == detail
     assert str(error) == error.detail
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_handler_of_the_host_for_a_status_gets_what_its_views_raise(name):
+    app = Flask("host")
+    app.add_url_rule("/", "view", lambda: raise_(make(name)))
+    error = make(name)
+    app.register_error_handler(error.code, lambda caught: (type(caught).__name__, caught.code))
+
+    assert isinstance(error, default_exceptions[error.code])
+    answer = app.test_client().get("/")
+    assert (answer.text, answer.status_code) == (name, error.code)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_wait_is_one_header_of_an_error_that_the_host_answers(name):
+    error = make(name)
+    error.retry_after = 30
+    assert [value for key, value in error.get_headers() if key == "Retry-After"] == ["30"]
 
 
 @pytest.mark.parametrize(

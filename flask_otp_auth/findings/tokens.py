@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from flask import Flask
-from flask_jwt_extended.default_callbacks import default_blocklist_callback
 
 from .. import tokens
+from ..compat import own_loader
 from ..exceptions import ConfigurationError
 from ..settings.keys import JWT_KEY_BYTES, KEY_BYTES
 from ..state import AppState
@@ -164,7 +164,7 @@ def logins(app: Flask, state: AppState) -> Iterator[Finding]:
             "Remove the key if people should stay signed in.",
         )
     manager = tokens.manager_of(app)
-    if manager._user_lookup_callback is None:
+    if own_loader(manager, "user_lookup") is None:
         yield warned(
             "blocked users",
             "OTP_AUTH_REFRESH_TOKEN is True and there is no user_lookup_loader: people whom you "
@@ -172,10 +172,8 @@ def logins(app: Flask, state: AppState) -> Iterator[Finding]:
             "Register one with @jwt.user_lookup_loader that returns None for them.",
             When.REQUEST,
         )
-    loader = manager._token_in_blocklist_callback
-    if loader is not default_blocklist_callback and not loader.__module__.startswith(
-        __name__.partition(".")[0] + "."
-    ):
+    loader = own_loader(manager, "token_in_blocklist")
+    if loader is not None and not loader.__module__.startswith(__name__.partition(".")[0] + "."):
         yield warned(
             "logout",
             "the application has its own token_in_blocklist_loader, and tokens that were logged "

@@ -94,9 +94,20 @@ def answer_exceeded_limit(error: RateLimitExceeded) -> ResponseReturnValue:
     return _answer(_too_many_requests())
 
 
-def _handler_of_application(error: RateLimitExceeded) -> Callable[..., Any] | None:
-    """Return the handler of the application for the status of an error, which ours hides."""
-    handlers = current_app.error_handler_spec[None][error.code]
+def answer_refused_token(error: Exception) -> ResponseReturnValue:
+    """Answer a hook of the application that refuses a token, in the form of Flask-JWT-Extended.
+
+    It may demand a token for every route, which makes the endpoints useless, but this is no fault.
+    """
+    handler = _handler_of_application(error)
+    if handler is None:
+        return answer_unexpected_error(error)
+    return current_app.ensure_sync(handler)(error)  # type: ignore[no-any-return]
+
+
+def _handler_of_application(error: Exception) -> Callable[..., Any] | None:
+    """Return the handler of the application for an error, which those of our blueprint hide."""
+    handlers = current_app.error_handler_spec[None][getattr(error, "code", None)]
     return next((handlers[cls] for cls in type(error).__mro__ if cls in handlers), None)
 
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
+from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_limiter import RateLimitExceeded
+from jwt import PyJWTError
 from werkzeug.exceptions import HTTPException
 
 from .. import events, flow, tokens
@@ -22,6 +24,7 @@ from .errors import (
     BLUEPRINT,
     answer_exceeded_limit,
     answer_http_error,
+    answer_refused_token,
     answer_unexpected_error,
     finish,
     json_answer,
@@ -54,6 +57,8 @@ def register(app: Flask, state: AppState) -> None:
     blueprint.url_value_preprocessor(exempt_json_endpoints)
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(RateLimitExceeded, answer_exceeded_limit)
+    for refusal in (JWTExtendedException, PyJWTError):
+        blueprint.register_error_handler(refusal, answer_refused_token)
     blueprint.register_error_handler(Exception, answer_unexpected_error)
     app.register_blueprint(blueprint)
     # Flask calls the first of the application's functions last, after that of any Limiter.

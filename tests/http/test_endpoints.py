@@ -16,7 +16,7 @@ import pytest
 import time_machine
 from bson import ObjectId
 from flask import Response, abort
-from flask_jwt_extended import decode_token, jwt_required
+from flask_jwt_extended import decode_token, jwt_required, verify_jwt_in_request
 from support.listeners import Heard
 from support.servers import JSON, NO_LIMITS, Answer, Site, gunicorn, threaded
 from support.world import NOW, MakeWorld, World
@@ -576,6 +576,18 @@ class TestErrors:
         answer = site.post("/otp/initiate", PHONE)
 
         assert assert_error(answer, 403, "forbidden", "Forbidden") in caplog.text
+        assert not world.outbox
+
+    def test_a_host_that_demands_a_token_everywhere_gets_its_own_answer(self, world: World) -> None:
+        world.app.before_request(verify_jwt_in_request)
+
+        missing = world.client.post("/otp/initiate", json=PHONE)
+        headers = {"Authorization": "Bearer x.y.z"}
+        broken = world.client.post("/otp/initiate", json=PHONE, headers=headers)
+
+        assert (missing.status_code, missing.json) == (401, {"msg": "Missing Authorization Header"})
+        assert broken.status_code == 422
+        assert missing.headers["Cache-Control"] == "no-store"
         assert not world.outbox
 
     def test_text_of_an_unexpected_error_stays_in_the_log(
