@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from conftest import NOW, MakeWorld, World
+from support.world import MakeWorld, NOW, World
 
 DAY = 86400
 ALL = {"access_token_cookie", "csrf_access_token", "refresh_token_cookie", "csrf_refresh_token"}

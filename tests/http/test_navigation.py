@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import MakeWorld, World
+from support.world import MakeWorld, World
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_jwt_extended import (
