@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from support.world import MakeWorld, NOW, World
+from support.world import NOW, MakeWorld, World
 
 DAY = 86400
 ALL = {"access_token_cookie", "csrf_access_token", "refresh_token_cookie", "csrf_refresh_token"}

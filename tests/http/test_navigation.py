@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from support.world import MakeWorld, World
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_jwt_extended import (
@@ -18,6 +17,7 @@ from flask_jwt_extended import (
     jwt_required,
     verify_jwt_in_request,
 )
+from support.world import MakeWorld, World
 from test_page import Markup
 
 COOKIES = {"JWT_TOKEN_LOCATION": ["cookies"]}
