@@ -5,6 +5,8 @@ from .exceptions import OtpAuthError as OtpAuthError
 from .exceptions import RequestError as RequestError
 from .exceptions import SecurityWarning as SecurityWarning
 from .extension import FlaskOtpAuth as FlaskOtpAuth
+from .types import ConfirmResult as ConfirmResult
 from .types import InitiateResult as InitiateResult
+from .types import Login as Login
 from .types import Session as Session
 from .types import VerifyResult as VerifyResult

@@ -7,6 +7,8 @@ import secrets
 import unicodedata
 from collections.abc import Sequence
 
+from .subjects import Purpose
+
 MIN_LENGTH, MAX_LENGTH = 4, 8
 _WHITE_CONTROLS = "\t\n\v\f\r\x85"  # the controls with the property White_Space of Unicode
 _UNSEEN = ("Zs", "Zl", "Zp", "Pd", "Cf")
@@ -82,12 +84,37 @@ class CodeDigester:
 
     def __init__(self, secrets_: Sequence[bytes]) -> None:
         self._keys = [derive_key(secret, "flask-otp-auth code digest") for secret in secrets_]
+        self._of_bindings = [derive_key(secret, "flask-otp-auth purposes") for secret in secrets_]
 
-    def digest(self, session_id: str, code: str) -> bytes:
-        """Return the digest to store for *code* in its session: a 32-byte HMAC-SHA256."""
-        return hmac.digest(self._keys[0], _message(session_id, code), "sha256")
+    def digest(self, session_id: str, code: str, binding: str | None = None) -> bytes:
+        """Return the digest to store for *code* in its session: a 32-byte HMAC-SHA256.
 
-    def candidates(self, session_id: str, code: str) -> list[bytes]:
-        """Return the digests under which *code* may be stored, one for each key."""
-        message = _message(session_id, code)
-        return [hmac.digest(key, message, "sha256") for key in self._keys]
+        :param binding: that of the session, or ``None`` for a login.
+        """
+        return _hmac(self._keys[0], session_id, code, *_given(binding))
+
+    def candidates(
+        self, session_id: str, code: str, bindings: Sequence[str] | None = None
+    ) -> list[bytes]:
+        """Return the digests under which *code* may be stored.
+
+        :param bindings: what the session may be bound to, or ``None`` for a login.
+        """
+        given = [()] if bindings is None else [(binding,) for binding in bindings]
+        return [_hmac(key, session_id, code, *bound) for key in self._keys for bound in given]
+
+    def bindings(self, session_id: str, purpose: Purpose) -> list[str]:
+        """Return what a session may be bound to for a purpose, the newest key first.
+
+        It is an HMAC in hexadecimal digits, since the subject is the id of a user.
+        """
+        parts = (session_id, purpose.name, *_given(purpose.subject))
+        return [_hmac(key, *parts).hex() for key in self._of_bindings]
+
+
+def _hmac(key: bytes, *parts: str) -> bytes:
+    return hmac.digest(key, _message(*parts), "sha256")
+
+
+def _given(part: str | None) -> tuple[str, ...]:
+    return () if part is None else (part,)

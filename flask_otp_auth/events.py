@@ -6,6 +6,7 @@ A function that returns an error has logged the ``id`` of that error; the caller
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import TypeVar
 
 from blinker import NamedSignal
@@ -17,6 +18,8 @@ from .redaction import ANY_CODE, describe, short
 from .types import Method, Session
 
 _log = logging.getLogger("flask_otp_auth")
+
+_signalled: ContextVar[Session | None] = ContextVar("flask_otp_auth_signalled", default=None)
 
 Failure = TypeVar("Failure", bound=OtpAuthError)
 
@@ -133,6 +136,11 @@ def devices_forgotten(identifier: str, number: int) -> None:
     _log.warning("trusted devices forgotten: %s: %d", identifiers.mask(identifier), number)
 
 
+def sessions_erased(identifier: str, number: int) -> None:
+    """Report the sessions of an identifier that were deleted on request."""
+    _log.warning("erased: %d sessions of %s", number, identifiers.mask(identifier))
+
+
 def failures_not_cleared(session: Session) -> None:
     """Report a correct code before which the failures of its account were not cleared."""
     _log.warning("failures of %s not cleared", identifiers.mask(session.identifier))
@@ -231,6 +239,11 @@ def _whom(session: Session) -> str:
     return f"method={session.method} to={to} session={short(session.session_id)}"
 
 
+def signalled_session() -> Session | None:
+    """Return the session that the signal being received is about, for receivers of this package."""
+    return _signalled.get()
+
+
 def _send(
     signal: NamedSignal,
     session: Session,
@@ -239,15 +252,20 @@ def _send(
     bound: str | None = None,
     **error: Exception | None,
 ) -> None:
-    _notify(
-        signal,
-        method=session.method,
-        identifier=session.identifier,
-        session_id=session.session_id,
-        reason=reason,
-        bound=bound,
-        **error,
-    )
+    mark = _signalled.set(session)
+    try:
+        _notify(
+            signal,
+            method=session.method,
+            identifier=session.identifier,
+            session_id=session.session_id,
+            purpose=session.purpose,
+            reason=reason,
+            bound=bound,
+            **error,
+        )
+    finally:
+        _signalled.reset(mark)
 
 
 def _notify(
@@ -256,6 +274,7 @@ def _notify(
     method: str | None = None,
     identifier: str | None = None,
     session_id: str | None = None,
+    purpose: str | None = None,
     reason: str | None = None,
     bound: str | None = None,
     **error: Exception | None,
@@ -264,7 +283,7 @@ def _notify(
 
     Without an application nobody can receive it.
 
-    :param bound: passed on only if there is one.
+    :param purpose: passed on only if there is one, as *bound* is.
     :param error: the argument ``error`` of the signals that have it.
     """
     if not signal.receivers or signal.is_muted or not has_app_context():
@@ -272,8 +291,8 @@ def _notify(
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     masked = None if identifier is None else identifiers.mask(identifier)
     carried = {"method": method, "identifier": masked, "session_id": session_id, "reason": reason}
-    if bound is not None:
-        carried["bound"] = bound
+    optional = {"purpose": purpose, "bound": bound}
+    carried |= {name: value for name, value in optional.items() if value is not None}
     # One by one, since with signal.send() a receiver that fails would prevent the others' calls.
     for receiver in signal.receivers_for(app):
         try:

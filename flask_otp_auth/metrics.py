@@ -10,11 +10,8 @@ from blinker import NamedSignal
 from flask import Flask
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
-from . import signals
-from .clock import utc_now
-from .flow import find_session
+from . import events, signals
 from .settings import METHODS
-from .state import state_of
 
 _NAME = "otp_auth_metrics"
 # The limits on clients apply before the body is read, so the method is not known.
@@ -53,8 +50,7 @@ _made: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
 def register(app: Flask, registry: CollectorRegistry | None = None) -> Metrics:
     """Count what happens in *app* from now on. Needs the extra ``metrics``.
 
-    Several applications of one process can share a registry. The time to verify costs an
-    additional query for each correct code.
+    Several applications of one process can share a registry.
 
     :param app: the application; it may be initialised later.
     :param registry: the registry for the metrics, by default that of ``prometheus_client``.
@@ -121,13 +117,11 @@ def _receivers(metrics: Metrics) -> list[tuple[NamedSignal, Receiver]]:
     def failed(_: Flask, *, method: str | None, **__: str | None) -> None:
         metrics.send_failures.labels(method or _UNKNOWN).inc()
 
-    def verified(
-        app: Flask, *, method: str | None, session_id: str | None, **__: str | None
-    ) -> None:
+    def verified(_: Flask, *, method: str | None, **__: str | None) -> None:
         metrics.verdicts.labels(method or _UNKNOWN, "accepted").inc()
-        session = find_session(state_of(app), session_id or "")
-        if session is not None:
-            passed = (session.verified_at or utc_now()) - session.created_at
+        session = events.signalled_session()
+        if session is not None and session.verified_at is not None:
+            passed = session.verified_at - session.created_at
             metrics.time_to_verify.labels(session.method).observe(max(0, passed.total_seconds()))
 
     def rejected(_: Flask, *, method: str | None, reason: str | None, **__: str | None) -> None:

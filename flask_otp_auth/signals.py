@@ -5,8 +5,9 @@ may be ``None``, and never a code. Some signals pass more arguments, and later v
 others, so a receiver should also accept ``**extra``. An exception in a receiver is logged and does
 not change the answer.
 
-``send_failed`` and ``sign_in_failed`` also pass ``error``, the exception of the handler or
-``None``, for an error tracker. Its message and traceback are not redacted.
+For a code that is for something else than a login they also pass ``purpose``. ``send_failed`` and
+``sign_in_failed`` also pass ``error``, the exception of the handler or ``None``, for an error
+tracker. Its message and traceback are not redacted.
 """
 
 from __future__ import annotations

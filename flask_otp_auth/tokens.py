@@ -62,11 +62,6 @@ def manager_of(app: Flask) -> JWTManager:
     return cast(JWTManager, app.extensions[_EXTENSION])
 
 
-def lacks_user_lookup(app: Flask) -> bool:
-    """Return whether *app* has no ``user_lookup_loader``, which a refresh asks for the user."""
-    return own_loader(manager_of(app), "user_lookup") is None
-
-
 def manager() -> JWTManager:
     """Return the JWTManager of the current app."""
     return manager_of(current_app)

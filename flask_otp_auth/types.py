@@ -63,6 +63,34 @@ class VerifyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmResult:
+    """The outcome of checking a code that is for something else than a login.
+
+    Only ``"success"`` has an identifier, a method and a payload.
+
+    :param status: ``"success"``, ``"invalid_code"``, ``"locked"``, ``"expired"`` or
+        ``"not_found"``.
+    :param message: the text for the person who typed the code; ``None`` for ``"success"``.
+    :param remaining_attempts: the attempts left, for ``"invalid_code"`` and ``"locked"`` only.
+    :param identifier: the normalised phone number or email address to which the code was sent.
+    :param method: ``"sms"`` or ``"email"``.
+    :param payload: the payload that the application gave to ``otp.initiate``, or ``None``.
+    """
+
+    status: VerifyStatus
+    message: str | None = None
+    remaining_attempts: int | None = None
+    identifier: str | None = None
+    method: Method | None = None
+    payload: Payload | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"ConfirmResult(status={self.status!r}, remaining_attempts={self.remaining_attempts})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AccountId:
     """The id of an account, or of one of its trusted devices, each of which has its own document.
 
@@ -105,6 +133,8 @@ class Session:
     :param resends: the number of codes that were requested after the first.
     :param account: the account or the trusted device for which its sends and failures count.
     :param locale: the language of its messages as a BCP 47 tag, or ``None``.
+    :param purpose: what its code is for, as it was given to ``otp.initiate``; ``None`` for a login.
+    :param binding: the HMAC of purpose and subject to which its codes are bound, or ``None``.
     """
 
     session_id: str
@@ -120,6 +150,8 @@ class Session:
     resends: int = 0
     account: AccountId | None = None
     locale: str | None = None
+    purpose: str | None = None
+    binding: str | None = None
 
     def __repr__(self) -> str:
         return f"Session(session_id='{self.session_id[:8]}...', status={self.status!r})"

@@ -163,23 +163,14 @@ def logins(app: Flask, state: AppState) -> Iterator[Finding]:
             f"be refreshed for {duration(lifetime)}",
             "Remove the key if people should stay signed in.",
         )
-    manager = tokens.manager_of(app)
-    if own_loader(manager, "user_lookup") is None:
+    if own_loader(tokens.manager_of(app), "user_lookup") is None:
         yield warned(
             "blocked users",
             "OTP_AUTH_REFRESH_TOKEN is True and there is no user_lookup_loader: people whom you "
             "have blocked or deleted stay signed in, since nobody is asked about them at a refresh",
             "Register one with @jwt.user_lookup_loader that returns None for them.",
             When.REQUEST,
-        )
-    loader = own_loader(manager, "token_in_blocklist")
-    if loader is not None and not loader.__module__.startswith(__name__.partition(".")[0] + "."):
-        yield warned(
-            "logout",
-            "the application has its own token_in_blocklist_loader, and tokens that were logged "
-            "out stay valid unless it asks this extension",
-            "Let it return True where otp.is_logged_out(jwt_payload) is true. If it does, ignore "
-            "this.",
+            in_development=True,
         )
 
 

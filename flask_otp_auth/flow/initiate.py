@@ -12,6 +12,7 @@ from ..settings.fixed_codes import fixed_code
 from ..state import AppState
 from ..store.account import Reservation
 from ..store.database import database_calls
+from ..subjects import Purpose
 from ..types import AccountId, InitiateResult, Method, Payload, Session
 from .accounts import account_of, require_admitted
 from .sending import (
@@ -32,6 +33,7 @@ def initiate(
     device_tokens: Sequence[object] = (),
     locale: str | None = None,
     client: str | None = None,
+    purpose: Purpose | None = None,
 ) -> InitiateResult:
     """Start a session and have its code sent.
 
@@ -41,6 +43,7 @@ def initiate(
     :param device_tokens: what the client sent to show that it is a trusted device, if anything.
     :param locale: the language of the session's messages as a BCP 47 tag, or ``None``.
     :param client: the address that asked, for the message; it is stored nowhere.
+    :param purpose: what the code is for, and whose action that is, or ``None`` for a login.
     :raises InvalidIdentifier: *identifier* does not have an accepted form, or no SMS may be sent
         to it.
     :raises TooManyRequests: a limit on the sends of the account has been reached.
@@ -74,8 +77,11 @@ def initiate(
         payload=payload,
         locale=locale,
     )
+    if purpose is not None:
+        binding = state.digester.bindings(session.session_id, purpose)[0]
+        session = replace(session, purpose=purpose.name, binding=binding)
     code = fixed or codes.draw(settings.code_length)
-    digest = state.digester.digest(session.session_id, code)
+    digest = state.digester.digest(session.session_id, code, session.binding)
     slots = reserved_slot(state, needed=fixed is None, is_trusted_device=len(asking) > 1)
     with slots as slot:
         session = _admit_and_store(state, session, asking, digest, counts=fixed is None)

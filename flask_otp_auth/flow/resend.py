@@ -43,7 +43,7 @@ def resend(state: AppState, session_id: str, client: str | None = None) -> Initi
         session = _resendable(state, session_id)
         fixed = fixed_code(state.settings.test_identifiers, session.identifier, now)
         code = fixed or codes.draw(state.settings.code_length)
-        digest = state.digester.digest(session_id, code)
+        digest = state.digester.digest(session_id, code, session.binding)
         is_trusted = account_of(session).device is not None
         with reserved_slot(state, needed=fixed is None, is_trusted_device=is_trusted) as slot:
             session = _admit_and_extend(state, session, digest, now, counts=fixed is None)

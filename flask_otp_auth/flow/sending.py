@@ -138,7 +138,8 @@ def _deliver(state: AppState, outgoing: OutgoingCode) -> bool:
     session, code, handlers = outgoing.session, outgoing.code, state.handlers
     to = (session.identifier, session.method, session.payload)
     try:
-        if not state.settings.send_to_unknown and not handlers.has_user(*to):
+        asks_for_user = session.purpose is None and not state.settings.send_to_unknown
+        if asks_for_user and not handlers.has_user(*to):
             events.no_user_to_send_to(session)
             return False
     except Exception as error:

@@ -1,26 +1,20 @@
-"""Verify: checking a typed code, counting a wrong one, and signing in after a correct one."""
+"""Verify: signing a user in after a correct code."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from .. import codes, events, tokens
 from ..clock import utc_now
-from ..exceptions import OtpAuthError, Refused, SessionAlreadyVerified
+from ..exceptions import OtpAuthError, Refused
 from ..state import AppState
-from ..store.account import Event, Failure
 from ..store.database import database_calls
 from ..store.sessions import Verdict
-from ..store.verdict import Outcome
 from ..types import AuthResult, Session, VerifyResult
-from .accounts import account_of, is_session_id
+from .accounts import account_of
+from .judge import judge
 from .logins import begin_login
 
-_LOCKED = VerifyResult(
-    "locked", "Too many failed attempts. Session is locked.", remaining_attempts=0
-)
-_EXPIRED = VerifyResult("expired", "Verification code has expired")
-_NO_SESSION = VerifyResult("not_found", "Session not found or expired")
 _NO_USER = VerifyResult("not_found", "User not found")
 
 
@@ -40,76 +34,13 @@ def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
     :raises MissingHandlerError: a required handler is not registered.
     """
     state.handlers.require()
-    if not is_session_id(session_id):
-        return _NO_SESSION
-    code = codes.normalise(typed)
-    now = utc_now()
-    candidates = state.digester.candidates(session_id, code)
-    failure = None
-    with database_calls(state.settings.db_timeout):
-        verdict = state.sessions.judge(session_id, candidates, now)
-        if verdict is None:
-            return _NO_SESSION
-        if verdict.outcome is Outcome.ACCEPTED:
-            _settle(state, verdict, now)
-        elif verdict.outcome.is_judged:
-            failure = _count_failure(state, verdict, now)
-    session = verdict.session
-    if verdict.outcome is Outcome.ACCEPTED:
-        events.code_accepted(session)
-        return _complete(state, verdict, now, code)
-    events.code_rejected(session, str(verdict.outcome))
-    if failure is not None and failure.event is not Event.FAILED:
-        events.identifier_locked(session, str(failure.event), failure.failures)
-    return _rejected(verdict.outcome, session)
+    judged = judge(state, session_id, typed, None)
+    if isinstance(judged, VerifyResult):
+        return judged
+    return _complete(state, judged, codes.normalise(typed))
 
 
-def _rejected(outcome: Outcome, session: Session) -> VerifyResult:
-    """Return the result of a code that was not accepted."""
-    match outcome:
-        case Outcome.USED:
-            raise SessionAlreadyVerified
-        case Outcome.EXPIRED:
-            return _EXPIRED
-        case Outcome.LOCKED | Outcome.EXHAUSTED:
-            return _LOCKED
-    return VerifyResult(
-        "invalid_code",
-        "Invalid verification code",
-        remaining_attempts=session.max_attempts - session.attempts,
-    )
-
-
-def _count_failure(state: AppState, verdict: Verdict, now: datetime) -> Failure | None:
-    """Count a wrong code for its account; if that fails, the client gets no verdict either."""
-    if not state.accounts.rules.counts_failures:
-        return None
-    session = verdict.session
-    failure = state.accounts.record_failure(
-        account_of(session), session.session_id, judged_at=verdict.judged_at, now=now
-    )
-    others = [id_ for id_ in failure.open_sessions if id_ != session.session_id]
-    if failure.failures == 1 and others:
-        # Sessions that start later see the failure; those that are open have to be told.
-        state.sessions.ask_to_settle(others)
-    return failure
-
-
-def _settle(state: AppState, verdict: Verdict, now: datetime) -> None:
-    """Have the account clear the failures before a correct code, if there may be any."""
-    session = verdict.session
-    if not state.accounts.rules.counts_failures or not (verdict.settle or session.attempts):
-        return
-    account = account_of(session)
-    try:
-        with database_calls(state.settings.db_timeout):
-            state.accounts.settle(account, session.session_id, judged_at=verdict.judged_at, now=now)
-    except OtpAuthError:
-        # This is no reason to refuse the correct code; the next one clears the failures.
-        events.failures_not_cleared(session)
-
-
-def _complete(state: AppState, verdict: Verdict, now: datetime, code: str) -> VerifyResult:
+def _complete(state: AppState, verdict: Verdict, code: str) -> VerifyResult:
     """Find the user of a session that has just been verified, and sign them in."""
     session = verdict.session
     try:
@@ -117,7 +48,7 @@ def _complete(state: AppState, verdict: Verdict, now: datetime, code: str) -> Ve
         if user is None:
             events.no_user_to_sign_in(session)
             return _NO_USER
-        auth = _sign_in(state, user, verdict, now)
+        auth = _sign_in(state, user, verdict)
         return VerifyResult(
             "success",
             token=auth.token,
@@ -146,9 +77,9 @@ def _device_token(state: AppState, session: Session) -> str | None:
     return state.devices.issue(device)
 
 
-def _sign_in(state: AppState, user: object, verdict: Verdict, now: datetime) -> AuthResult:
+def _sign_in(state: AppState, user: object, verdict: Verdict) -> AuthResult:
     """Have the ``verify_success_handler`` complete the sign-in, or issue JWTs without one."""
-    session = verdict.session
+    session, now = verdict.session, verdict.session.verified_at or utc_now()
     if state.handlers.makes_own_tokens:
         return state.handlers.verify_success(
             user, session.identifier, session.method, session.payload

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -11,7 +10,6 @@ from flask import Flask, current_app
 
 from .. import flow, tokens
 from ..compat import own_loader
-from ..exceptions import SecurityWarning
 from ..state import EXTENSION, AppState
 from ..tokens import Claims
 
@@ -39,12 +37,8 @@ class _Both:
             _accepted.reset(mark)
 
 
-def refuse_logged_out(app: Flask, *, can_refresh: bool) -> None:
-    """Make ``jwt_required`` refuse tokens that were logged out.
-
-    :param can_refresh: whether a refresh is to ask if the user may still sign in.
-    """
-    unwarned = [can_refresh]
+def refuse_logged_out(app: Flask) -> None:
+    """Make ``jwt_required`` refuse tokens that were logged out."""
 
     def install() -> None:
         manager = tokens.manager_of(app)
@@ -54,26 +48,9 @@ def refuse_logged_out(app: Flask, *, can_refresh: bool) -> None:
         elif host is not is_logged_out and not isinstance(host, _Both):
             manager.token_in_blocklist_loader(_Both(host))
 
-    def before_request() -> None:
-        # An application may create its JWTManager, and register its loaders, after init_app.
-        install()
-        if unwarned[0]:
-            unwarned[0] = False
-            _warn_without_user_lookup(app)
-
     install()
-    app.before_request_funcs.setdefault(None, []).insert(0, before_request)
-
-
-def _warn_without_user_lookup(app: Flask) -> None:
-    if tokens.lacks_user_lookup(app):
-        warnings.warn(
-            "OTP_AUTH_REFRESH_TOKEN is on and there is no user_lookup_loader, so a refresh does "
-            "not ask whether the user may still sign in: blocked and deleted users stay signed in. "
-            "Register one with @jwt.user_lookup_loader that returns None for them",
-            SecurityWarning,
-            stacklevel=2,
-        )
+    # An application may create its JWTManager, or register its loader, after init_app.
+    app.before_request_funcs.setdefault(None, []).insert(0, install)
 
 
 def is_logged_out(_header: Claims, claims: Claims) -> bool:

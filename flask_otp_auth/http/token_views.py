@@ -25,7 +25,7 @@ from flask_jwt_extended.exceptions import (
 from jwt import PyJWTError
 
 from .. import flow, tokens
-from ..exceptions import CsrfMismatch, InvalidRefreshToken
+from ..exceptions import CsrfMismatch, InvalidRefreshToken, Refused
 from ..state import AppState, state_of
 from ..tokens import Claims
 from . import schemas
@@ -81,7 +81,7 @@ def _refresh_claims(location: str) -> dict[str, Any]:
 
     :param location: ``"headers"`` or ``"cookies"``.
     :raises InvalidRefreshToken: there is no valid token, or its CSRF token is missing or wrong, or
-        the application does not know its user any more, which ends the login.
+        the application does not know its user any more or refuses them, which ends the login.
     """
     # Flask-JWT-Extended would raise an unexpected error for it.
     if not request.headers.get(config.refresh_csrf_header_name, "").isascii():
@@ -92,8 +92,10 @@ def _refresh_claims(location: str) -> dict[str, Any]:
         return get_jwt()
     except CSRFError:
         raise InvalidRefreshToken(CsrfMismatch.detail) from None
-    except UserLookupError as error:
-        flow.end_login(state_of(current_app), error.jwt_data, "user refused")
+    except (UserLookupError, Refused):
+        presented = [token for token, _ in (_bearer() if location == "headers" else _cookies())]
+        # Of the two cookies, the last is the one for a refresh.
+        flow.end_login(state_of(current_app), _decoded(presented[-1]) or {}, "user refused")
         _clear_refused_cookies()
     except NoAuthorizationError:
         pass

@@ -13,8 +13,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from .. import events
-from ..exceptions import ConfigurationError, InternalError
+from ..exceptions import ConfigurationError
 from ..types import AccountId, Session
 from .database import Document, acknowledged, durable
 from .verdict import Outcome, verdict_pipeline
@@ -27,6 +26,9 @@ _UNAUTHORIZED = 13
 _OF_A_SESSION = {"identifier", "method", "status", "createdAt", "expiresAt"}
 _ENOUGH_OF_THEM = 4  # a damaged session is still one
 _SAMPLE = 20
+# The index of identifiers or the _id finds a document; a foreign one is then left alone.
+_IS_OURS = {"method": {"$in": ["sms", "email"]}, "createdAt": {"$type": "date"}}
+_IS_SESSION = {"identifier": {"$type": "string"}, **_IS_OURS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class SessionStore:
 
         :param settle: whether a correct code has to update the account.
         """
+        bound = {"purpose": session.purpose, "binding": session.binding} if session.purpose else {}
         self._new.insert_one(
             {
                 "_id": session.session_id,
@@ -81,31 +84,41 @@ class SessionStore:
                 "account": None if session.account is None else str(session.account),
                 "settle": settle,
                 "locale": session.locale,
+                **bound,
             }
         )
 
-    def judge(self, session_id: str, candidates: Sequence[bytes], now: datetime) -> Verdict | None:
+    def judge(
+        self,
+        session_id: str,
+        candidates: Sequence[bytes] | None,
+        now: datetime,
+        *,
+        purpose: str | None = None,
+        bindings: Sequence[str] = (),
+    ) -> Verdict | None:
         """Decide on a typed code, in a single operation of the database.
 
         :param session_id: the session for which the code was typed.
-        :param candidates: the digests under which the typed code may be stored.
+        :param candidates: the digests under which the typed code may be stored, or ``None`` if it
+            cannot be a code, which costs no attempt.
         :param now: UTC time of the request.
-        :returns: the verdict, or ``None`` if there is no such session.
-        :raises InternalError: the session is damaged; it has no identifier.
+        :param purpose: what the code is to be used for, or ``None`` for a login.
+        :param bindings: what a session for this purpose and its subject may be bound to.
+        :returns: the verdict, or ``None`` if there is no such session for this purpose.
         """
+        bound = {"purpose": purpose, "binding": {"$in": list(bindings)} if purpose else None}
         document = self._collection.find_one_and_update(
-            {"_id": session_id},
+            {"_id": session_id, **_IS_SESSION, **bound},
             verdict_pipeline(candidates, now),
             projection={"digests": False},
             return_document=ReturnDocument.AFTER,
         )
         if document is None:
             return None
-        outcome, session = Outcome(document["verdict"]), _session(document)
-        if outcome.is_judged and not isinstance(document.get("identifier"), str):
-            raise events.failed(InternalError(), "a stored session lacks its identifier")
+        session = _session(document)
         return Verdict(
-            outcome,
+            Outcome(document["verdict"]),
             session,
             judged_at=document.get("judgedAt", session.created_at),
             settle=bool(document.get("settle", True)),
@@ -161,13 +174,20 @@ class SessionStore:
 
     def find(self, session_id: str) -> Session | None:
         """Return the session as it is stored, or ``None`` if there is no such session."""
-        document = self._collection.find_one({"_id": session_id}, {"digests": False})
+        document = self._collection.find_one({"_id": session_id, **_IS_SESSION}, {"digests": False})
         return None if document is None else _session(document)
 
-    def of_identifier(self, identifier: str, most: int) -> list[Session]:
-        """Return at most *most* sessions of a normalised identifier, the newest first."""
-        found = self._collection.find({"identifier": identifier}, {"digests": False})
-        return [_session(document) for document in found.sort("createdAt", -1).limit(most)]
+    def of_identifier(self, identifier: str, most: int | None = None) -> list[Session]:
+        """Return the sessions of a normalised identifier, the newest first.
+
+        :param most: how many at most, or ``None`` for all.
+        """
+        found = self._collection.find({"identifier": identifier, **_IS_OURS}, {"digests": False})
+        return [_session(document) for document in found.sort("createdAt", -1).limit(most or 0)]
+
+    def erase(self, identifier: str) -> int:
+        """Delete the sessions of a normalised identifier, and return how many there were."""
+        return self._collection.delete_many({"identifier": identifier, **_IS_OURS}).deleted_count
 
     @property
     def collection(self) -> Collection[Document]:
@@ -248,4 +268,6 @@ def _session(document: Mapping[str, Any]) -> Session:
         resends=document.get("resends", 0),
         account=AccountId.parse(account) if isinstance(account := get("account"), str) else None,
         locale=get("locale"),
+        purpose=get("purpose"),
+        binding=get("binding"),
     )

@@ -19,6 +19,7 @@ class Outcome(StrEnum):
     LOCKED = "locked"
     EXPIRED = "expired"
     USED = "used"
+    UNREADABLE = "unreadable"
 
     @property
     def is_judged(self) -> bool:
@@ -33,20 +34,23 @@ _STATUS_AFTER = {
     Outcome.LOCKED: "locked",
     Outcome.EXPIRED: "expired",
     Outcome.USED: "verified",
+    Outcome.UNREADABLE: "pending",
 }
 
 
-def verdict_pipeline(candidates: Sequence[bytes], now: datetime) -> list[Mapping[str, Any]]:
+def verdict_pipeline(candidates: Sequence[bytes] | None, now: datetime) -> list[Mapping[str, Any]]:
     """Return the update that decides on a guess.
 
     It is a single operation on one document, so that no other guess can come between the check and
     the update. It writes the outcome to ``verdict``, which the caller reads from the document that
     the same operation returns. So a caller can tell its own verification from an earlier one.
 
-    :param candidates: the digests under which the guessed code may be stored.
+    :param candidates: the digests under which the guessed code may be stored, or ``None`` for what
+        cannot be a code and costs no attempt.
     :param now: UTC time of the request.
     """
-    return [{"$set": {"guess": {"digests": list(candidates), "at": now}}}, *_JUDGEMENT]
+    digests = None if candidates is None else list(candidates)
+    return [{"$set": {"guess": {"digests": digests, "at": now}}}, *_JUDGEMENT]
 
 
 def _judgement() -> list[Mapping[str, Any]]:
@@ -54,7 +58,7 @@ def _judgement() -> list[Mapping[str, Any]]:
     failed = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.EXHAUSTED.value]]}
     accepted = {"$eq": ["$verdict", Outcome.ACCEPTED.value]}
     judged = {"$or": [failed, accepted]}
-    pending = {"$eq": ["$verdict", Outcome.REJECTED.value]}
+    pending = {"$in": ["$verdict", [Outcome.REJECTED.value, Outcome.UNREADABLE.value]]}
     return [
         {"$set": {"verdict": _verdict()}},
         {
@@ -105,6 +109,7 @@ def _verdict() -> Expression:
         ({"$ne": ["$status", "pending"]}, Outcome.LOCKED.value),
         ({"$not": [in_time]}, Outcome.EXPIRED.value),
         ({"$not": [tries_left]}, Outcome.LOCKED.value),
+        ({"$eq": ["$guess.digests", None]}, Outcome.UNREADABLE.value),
         (matches, Outcome.ACCEPTED.value),
         (last_try, Outcome.EXHAUSTED.value),
         default=Outcome.REJECTED.value,

@@ -24,9 +24,9 @@ from support.servers import Answer, Site, threaded
 from support.world import NOW, MakeWorld, World
 
 from flask_otp_auth import SecurityWarning
+from flask_otp_auth.exceptions import Refused
 
 DAY = 86400
-WITHOUT_LOOKUP = pytest.mark.filterwarnings("ignore:OTP_AUTH_REFRESH_TOKEN is on and there is no")
 COOKIES = {"access_token_cookie", "csrf_access_token", "refresh_token_cookie", "csrf_refresh_token"}
 
 
@@ -315,22 +315,43 @@ class TestRefresh:
         claims = claims_of(world, access)
         assert (claims["role"], claims["amr"], claims["sub"]) == ("guest", ["otp", "sms"], "7")
 
-    def test_user_who_is_gone_or_blocked_is_signed_out(self, world: World, site: Site) -> None:
-        manager = world.app.extensions["flask-jwt-extended"]
-        users: dict[str, Any] = {}
-        manager.user_lookup_loader(lambda header, claims: users.get(claims["sub"]))
-        access, token = sign_in(world, site)
+    @pytest.mark.parametrize("location", ["headers", "cookies"])
+    @pytest.mark.parametrize("is_blocked", [False, True])
+    def test_user_who_is_gone_or_blocked_is_signed_out(
+        self, make_world: MakeWorld, location: str, is_blocked: bool
+    ) -> None:
+        world = make_world(REFRESH_TOKEN=True, config={"JWT_TOKEN_LOCATION": [location]})
+        protect(world.app)
+        is_gone = [False]
 
-        assert_invalid(refresh(site, token))
+        @world.app.extensions["flask-jwt-extended"].user_lookup_loader
+        def look_up(header: Any, claims: Any) -> Any:
+            if is_gone[0] and is_blocked:
+                raise Refused("You are blocked")
+            return None if is_gone[0] else {"id": claims["sub"]}
 
-        users["user of +46701234567"] = {"id": "user of +46701234567"}
-        assert me(site, access) == 401
-        assert_invalid(refresh(site, token))
+        with threaded(world.app) as site:
+            browser = Browser(site)
+            data = browser.sign_in(world).json["data"]
+            before = dict(browser.jar)
+            is_gone[0] = True
+            if location == "headers":
+                assert_invalid(refresh(site, data["refreshToken"]))
+            else:
+                assert_invalid(browser.post("/otp/refresh", "csrf_refresh_token"))
+            is_gone[0] = False
+            if location == "headers":
+                assert me(site, data["token"]) == 401
+                assert_invalid(refresh(site, data["refreshToken"]))
+            else:
+                assert browser.jar == {}
+                browser.jar = before
+                assert browser.post("/me", "csrf_access_token").status == 401
 
     def test_application_without_user_lookup_is_warned_once(self, make_world: MakeWorld) -> None:
         world = make_world(REFRESH_TOKEN=True)
         world.app.extensions["flask-jwt-extended"]._user_lookup_callback = None
-        with pytest.warns(SecurityWarning, match="blocked and deleted users stay signed in"):
+        with pytest.warns(SecurityWarning, match="blocked or deleted stay signed in"):
             world.client.get("/")
         world.client.get("/")
 
@@ -487,7 +508,6 @@ class TestBlocklistLoader:
             assert me(site, newest[0]) == 401
             assert_invalid(refresh(site, newest[1]))
 
-    @WITHOUT_LOOKUP
     def test_manager_that_the_host_makes_later_refuses_what_was_logged_out(
         self, world: World, site: Site
     ) -> None:
@@ -496,7 +516,6 @@ class TestBlocklistLoader:
         logout(site, access)
         assert me(site, access) == 401
 
-    @WITHOUT_LOOKUP
     def test_apps_that_share_a_manager_each_ask_their_own_logins(
         self, make_world: MakeWorld
     ) -> None:

@@ -305,17 +305,78 @@ def test_a_damaged_session_never_lets_anybody_in(store, sessions, changes, outco
         ("maxAttempts", Outcome.LOCKED),
         ("expiresAt", Outcome.EXPIRED),
         ("status", Outcome.LOCKED),
-        ("identifier", Outcome.ACCEPTED),
     ],
 )
 def test_a_session_without_one_of_its_fields_never_lets_anybody_in(store, sessions, name, outcome):
     stored(sessions, without=[name])
-    if name == "identifier":
-        with pytest.raises(InternalError):
-            store.judge(ID, [RIGHT], NOW)
-    else:
-        assert store.judge(ID, [RIGHT], NOW).outcome is outcome
+    assert store.judge(ID, [RIGHT], NOW).outcome is outcome
     assert "digests" not in sessions.find_one()
+
+
+@pytest.mark.parametrize("name", ["identifier", "method", "createdAt"])
+def test_a_document_of_somebody_else_is_neither_read_nor_written(store, sessions, name):
+    stored(sessions, without=[name])
+    before = sessions.find_one()
+    assert store.judge(ID, [RIGHT], NOW) is None
+    assert store.find(ID) is None
+    assert store.of_identifier(PHONE) == []
+    assert store.erase(PHONE) == 0
+    assert sessions.find_one() == before
+
+
+def test_what_cannot_be_a_code_costs_no_try_and_gets_the_answer_that_the_session_calls_for(
+    store, sessions
+):
+    store.insert(new_session(), RIGHT, settle=False)
+    verdicts = [store.judge(ID, None, NOW) for _ in range(5)]
+    assert {(v.outcome, v.session.status, v.session.attempts) for v in verdicts} == {
+        (Outcome.UNREADABLE, "pending", 0)
+    }
+    assert store.judge(ID, [RIGHT], NOW).outcome is Outcome.ACCEPTED
+    assert store.judge(ID, None, NOW).outcome is Outcome.USED
+    for changes, outcome in (
+        ({"status": "locked"}, Outcome.LOCKED),
+        ({"attempts": 3}, Outcome.LOCKED),
+        ({"status": "expired"}, Outcome.EXPIRED),
+        ({"expiresAt": NOW}, Outcome.EXPIRED),
+    ):
+        sessions.delete_many({})
+        stored(sessions, **changes)
+        assert store.judge(ID, None, NOW).outcome is outcome
+
+
+CHANGE = {"purpose": "change-email", "bindings": ["b" * 64]}
+
+
+@pytest.mark.parametrize(
+    ("used_for", "fits"),
+    [
+        (CHANGE, True),
+        ({"purpose": "change-email", "bindings": ["o" * 64, "b" * 64]}, True),
+        ({}, False),
+        ({"purpose": "delete", "bindings": ["b" * 64]}, False),
+        ({"purpose": "change-email", "bindings": ["o" * 64]}, False),
+        ({"purpose": "change-email"}, False),
+    ],
+)
+def test_a_code_is_worth_nothing_for_anything_else_than_its_purpose(
+    store, sessions, used_for, fits
+):
+    store.insert(new_session(purpose="change-email", binding="b" * 64), RIGHT, settle=False)
+    assert store.find(ID).purpose == "change-email"
+    before = sessions.find_one()
+    for guess in ([WRONG], None, [RIGHT]):
+        verdict = store.judge(ID, guess, NOW, **used_for)
+        assert (verdict is not None) is fits
+    assert (sessions.find_one() == before) is not fits
+    assert sessions.find_one()["status"] == ("verified" if fits else "pending")
+
+
+def test_a_code_of_a_login_is_worth_nothing_for_a_purpose(store, sessions):
+    store.insert(new_session(), RIGHT, settle=False)
+    before = sessions.find_one()
+    assert store.judge(ID, [RIGHT], NOW, **CHANGE) is None
+    assert sessions.find_one() == before
 
 
 @pytest.mark.parametrize(

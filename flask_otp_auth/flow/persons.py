@@ -1,0 +1,81 @@
+"""What is stored about a person: showing it, and erasing it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from .. import events, identifiers
+from ..clock import utc_now
+from ..state import AppState
+from ..store.account import AccountRecord
+from ..store.database import database_calls
+from ..types import Method, Session
+
+
+def export(state: AppState, identifier: str, method: Method) -> dict[str, Any]:
+    """Return everything that is stored about an identifier, ready for JSON, without digests.
+
+    :param identifier: a phone number or email address, in any accepted form.
+    :param method: ``"sms"`` or ``"email"``.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
+    """
+    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
+    account = state.accounts.id_of(identifiers.account_of(identifier))
+    with database_calls(state.settings.db_timeout):
+        sessions = state.sessions.of_identifier(identifier)
+        accounts = state.accounts.find(account, utc_now())
+    return {
+        "identifier": identifier,
+        "method": method,
+        "sessions": [_session(session) for session in sessions],
+        "accounts": [_account(record) for record in accounts],
+    }
+
+
+def erase(state: AppState, identifier: str, method: Method) -> int:
+    """Delete the sessions of an identifier; the counts of its account stay until they lapse.
+
+    :param identifier: a phone number or email address, in any accepted form.
+    :param method: ``"sms"`` or ``"email"``.
+    :returns: how many sessions were deleted.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
+    """
+    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
+    with database_calls(state.settings.db_timeout):
+        erased = state.sessions.erase(identifier)
+    events.sessions_erased(identifier, erased)
+    return erased
+
+
+def _session(session: Session) -> dict[str, Any]:
+    is_over = session.status == "pending" and utc_now() >= session.expires_at
+    return {
+        "sessionId": session.session_id,
+        "status": "expired" if is_over else session.status,
+        "purpose": session.purpose,
+        "attempts": session.attempts,
+        "maxAttempts": session.max_attempts,
+        "resends": session.resends,
+        "createdAt": _iso(session.created_at),
+        "expiresAt": _iso(session.expires_at),
+        "verifiedAt": _iso(session.verified_at),
+        "locale": session.locale,
+        "payload": session.payload,
+    }
+
+
+def _account(record: AccountRecord) -> dict[str, Any]:
+    return {
+        "device": record.account.device,
+        "sends": [_iso(sent) for sent in record.sends],
+        "failures": record.failures,
+        "lockedUntil": _iso(record.locked_until),
+        "reservedTries": record.reserved_tries,
+    }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
