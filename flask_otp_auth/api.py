@@ -8,13 +8,14 @@ from typing import Any, cast
 from flask import Flask, current_app, has_request_context, request
 
 from . import flow
-from .exceptions import InvalidRequest
+from .exceptions import InvalidRequest, OtpAuthError
 from .handlers import Handlers
 from .http import schemas
 from .http.blocklist import is_logged_out
 from .language import preferred_language
 from .state import EXTENSION, AppState
 from .subjects import UserId, read_purpose
+from .texts.outcomes import sentence
 from .types import (
     ConfirmResult,
     InitiateResult,
@@ -149,6 +150,20 @@ class PythonApi:
         body = {"sessionId": session_id, "code": code}
         checked = schemas.load(schemas.verify_request, body)
         return flow.confirm(self._state(), checked["session_id"], checked["code"], bound)
+
+    def message(
+        self, outcome: VerifyResult | ConfirmResult | OtpAuthError, language: str | None = None
+    ) -> str:
+        """Return what to say to a person about a result or an error, in the words of the page.
+
+        :param outcome: a result of :meth:`verify` or :meth:`confirm`, or an error that one of the
+            methods has raised.
+        :param language: a BCP 47 tag; without it, the language of the current request.
+        :returns: a sentence, in plain text. For :exc:`~flask_otp_auth.exceptions.Refused` it is the
+            text of the application.
+        """
+        catalogue = self._state().settings.texts
+        return sentence(catalogue.texts(language or preferred_language(catalogue)), outcome)
 
     def get_session(self, session_id: str) -> Session | None:
         """Return the present state of a session, without anything that helps to guess its code.
