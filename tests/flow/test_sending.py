@@ -161,7 +161,13 @@ def fill(world: World, until: threading.Event) -> BackgroundSender:
 def test_owner_with_a_trusted_device_gets_a_code_past_a_queue_full_of_others(
     make_world: MakeWorld,
 ) -> None:
-    world = make_world(SEND_IN_BACKGROUND=True, TRUSTED_DEVICES=3600, CLIENT_LIMITS=None)
+    world = make_world(
+        guarded=True,
+        SEND_IN_BACKGROUND=True,
+        TRUSTED_DEVICES=3600,
+        CLIENT_LIMITS=None,
+        IDENTIFIER_LIMITS=None,
+    )
     session_id = world.initiate()
     world.app.extensions["otp_auth"].background.drain()
     token = world.verify(session_id, world.code).json["data"]["deviceToken"]
