@@ -9,7 +9,6 @@ from flask import Flask, current_app, has_request_context, request
 
 from . import flow
 from .exceptions import InvalidRequest, OtpAuthError
-from .handlers import Handlers
 from .http import schemas
 from .http.blocklist import is_logged_out
 from .language import preferred_language
@@ -29,8 +28,6 @@ from .types import (
 
 class PythonApi:
     """The calls of :class:`~flask_otp_auth.FlaskOtpAuth` that need an application context."""
-
-    _handlers: Handlers
 
     def initiate(
         self,
@@ -253,7 +250,7 @@ class PythonApi:
 
     def _state_of(self, app: Flask) -> AppState:
         state = app.extensions.get(EXTENSION)
-        if state is None or state.handlers is not self._handlers:
+        if state is None or state.owner is not self:
             raise RuntimeError(
                 "This FlaskOtpAuth has not been initialised on the current app; "
                 "call init_app(app) first."

@@ -100,6 +100,7 @@ class FlaskOtpAuth(PythonApi):
         try:
             state = build_state(
                 settings,
+                self,
                 self._handlers,
                 mongo,
                 database_of(mongo),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
-from flask import Flask, current_app, has_app_context
+from flask import Flask, current_app
 
 from . import events
 from .exceptions import HandlerSignatureError, MissingHandlerError, Refused
@@ -28,56 +27,43 @@ _asks_before_send: ContextVar[bool] = ContextVar("otp_auth_asks_before_send", de
 
 
 class Handlers:
-    """The functions that were registered with the decorators of FlaskOtpAuth."""
+    """The functions that were registered with the decorators of FlaskOtpAuth.
 
-    def __init__(self) -> None:
-        self._send_code: SendCodeHandler | None = None
-        self._get_user: GetUserHandler | None = None
-        self._verify_success: VerifySuccessHandler | None = None
-        self._outboxes: WeakKeyDictionary[Flask, SendCodeHandler] = WeakKeyDictionary()
+    :param functions: the functions by the names of their decorators.
+    """
+
+    def __init__(self, functions: MutableMapping[str, Callable[..., Any]] | None = None) -> None:
+        self.functions = {} if functions is None else functions
 
     def set_send_code(self, function: SendCodeHandler) -> None:
         """Keep the function that sends a code."""
-        check_signature("send_code_handler", function, "code, identifier, method, payload")
-        self._send_code = function
+        self._set("send_code_handler", function, "code, identifier, method, payload")
 
     def set_get_user(self, function: GetUserHandler) -> None:
         """Keep the function that finds a user."""
-        check_signature("get_user_handler", function, "identifier, method, payload")
-        self._get_user = function
+        self._set("get_user_handler", function, "identifier, method, payload")
 
     def set_verify_success(self, function: VerifySuccessHandler) -> None:
         """Keep the function that completes a sign-in."""
-        check_signature("verify_success_handler", function, "user, identifier, method, payload")
-        self._verify_success = function
+        self._set("verify_success_handler", function, "user, identifier, method, payload")
 
-    def divert(self, app: Flask, outbox: SendCodeHandler | None) -> SendCodeHandler | None:
-        """Pass the codes of *app* to *outbox* instead of the sender, for tests.
-
-        :param outbox: called like the sender; ``None`` to use the sender again.
-        :returns: the outbox that was used before, or ``None``.
-        """
-        before = self._outboxes.pop(app, None)
-        if outbox is not None:
-            self._outboxes[app] = outbox
-        return before
+    def _set(self, decorator: str, function: Callable[..., Any], parameters: str) -> None:
+        check_signature(decorator, function, parameters)
+        self.functions[decorator] = function
 
     @property
-    def _sender(self) -> SendCodeHandler | None:
-        if not self._outboxes or not has_app_context():
-            return self._send_code
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        return self._outboxes.get(app, self._send_code)
+    def _sender(self) -> Callable[..., Any] | None:
+        return self.functions.get("send_code_handler")
 
     @property
     def makes_own_tokens(self) -> bool:
         """Whether a ``verify_success_handler`` is registered."""
-        return self._verify_success is not None
+        return "verify_success_handler" in self.functions
 
     def missing(self) -> list[str]:
         """Return the names of the decorators whose required function is not registered."""
-        required = {"send_code_handler": self._sender, "get_user_handler": self._get_user}
-        return [decorator for decorator, function in required.items() if function is None]
+        required = ("send_code_handler", "get_user_handler")
+        return [decorator for decorator in required if decorator not in self.functions]
 
     @property
     def sender_check(self) -> Callable[[], object] | None:
@@ -119,7 +105,7 @@ class Handlers:
 
     def get_user(self, identifier: str, method: Method, payload: Payload | None) -> Any:
         """Return the application's user for an identifier, or ``None`` if there is none."""
-        user = _call(self._get_user, identifier, method, payload)
+        user = _call(self.functions.get("get_user_handler"), identifier, method, payload)
         return None if user is False else user
 
     def has_user(self, identifier: str, method: Method, payload: Payload | None) -> bool:
@@ -146,7 +132,9 @@ class Handlers:
 
         :raises TypeError: it returned no mapping, or a token that is not a non-empty str.
         """
-        answer = _call(self._verify_success, user, identifier, method, payload)
+        answer = _call(
+            self.functions.get("verify_success_handler"), user, identifier, method, payload
+        )
         if not isinstance(answer, Mapping) or not answer:
             raise TypeError(
                 "verify_success_handler must return {'user': ..., 'token': ...}, "

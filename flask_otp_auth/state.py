@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
 
@@ -33,6 +33,7 @@ class AppState:
     """Everything that the extension keeps for one application: ``app.extensions["otp_auth"]``.
 
     :param settings: the validated options.
+    :param owner: the FlaskOtpAuth that ``init_app`` was called on.
     :param handlers: the functions that the application registered.
     :param mongo: the PyMongo that connects to the database.
     :param database: the database that the URI of *mongo* names.
@@ -49,6 +50,7 @@ class AppState:
     """
 
     settings: Settings
+    owner: object = field(repr=False)
     handlers: Handlers
     mongo: PyMongo = field(repr=False)
     database: Database[Document] = field(repr=False)
@@ -74,6 +76,7 @@ def state_of(app: Flask) -> AppState:
 
 def build_state(
     settings: Settings,
+    owner: object,
     handlers: Handlers,
     mongo: PyMongo,
     database: Database[Document],
@@ -83,7 +86,7 @@ def build_state(
 ) -> AppState:
     """Return the state of one application, without using the database."""
     sessions = SessionStore(database, settings.collection, keep=settings.keep_sessions)
-    accounts = _account_store(settings, database)
+    accounts = account_store(settings, database)
 
     logins = LoginStore(
         database,
@@ -100,6 +103,7 @@ def build_state(
 
     return AppState(
         settings=settings,
+        owner=owner,
         handlers=handlers,
         mongo=mongo,
         database=database,
@@ -119,13 +123,8 @@ def build_state(
     )
 
 
-def without_send_limits(state: AppState) -> AppState:
-    """Return a copy of *state* without limits on sends, for the tests of an application."""
-    settings = replace(state.settings, client_limits=(), identifier_limits=())
-    return replace(state, settings=settings, accounts=_account_store(settings, state.database))
-
-
-def _account_store(settings: Settings, database: Database[Document]) -> AccountStore:
+def account_store(settings: Settings, database: Database[Document]) -> AccountStore:
+    """Return the store of the accounts of one application."""
     return AccountStore(
         database,
         f"{settings.collection}.accounts",

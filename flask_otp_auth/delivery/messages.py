@@ -61,6 +61,7 @@ def render(
         left = outgoing.session.expires_at - context["asked_at"]
         context |= {
             "ttl": max(0, int(left.total_seconds())),
+            "purpose": outgoing.session.purpose,
             "asked_at": outgoing.asked_at,
             "client": _line(outgoing.client or "")[:_LONGEST_CLIENT] or None,
         }

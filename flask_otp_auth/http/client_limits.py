@@ -92,7 +92,7 @@ class _ClientRules(RouteLimit):
     def __iter__(self) -> Iterator[Any]:
         parsed: dict[tuple[RateLimitItem, ...], list[Any]] = self.__dict__.setdefault("parsed", {})
         rules = _client_limits()
-        if not rules:  # lifted for a test
+        if not rules:
             return iter(())
         if rules not in parsed:
             parsed[rules] = list(super().__iter__())

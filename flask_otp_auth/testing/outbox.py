@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from collections import ChainMap
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from flask import Flask, current_app
 
@@ -11,7 +13,8 @@ from .. import identifiers
 from ..background import BackgroundSender
 from ..delivery.messages import render
 from ..flow.sending import current_outgoing
-from ..state import EXTENSION, AppState, without_send_limits
+from ..handlers import Handlers
+from ..state import EXTENSION, AppState, account_store
 from ..types import Method, Payload
 
 
@@ -42,14 +45,21 @@ class Sent:
 
 
 class Outbox:
-    """The messages of one application since :func:`otp_outbox` was called."""
+    """The messages of one application since :func:`otp_outbox` was called.
+
+    :param app: the application.
+    :param state: what it has while the outbox is open, apart from its sender.
+    """
 
     def __init__(self, app: Flask, state: AppState) -> None:
         self._state = state
         self._sent: list[Sent] = []
         self._app: Flask | None = app
-        self._before = state.handlers.divert(app, self.take)
-        app.extensions[EXTENSION] = without_send_limits(state)
+        self._before = app.extensions[EXTENSION]
+        # Handlers that are registered meanwhile are those of the application.
+        sender: dict[str, Callable[..., Any]] = {"send_code_handler": self.take}
+        functions = ChainMap(sender, state.handlers.functions)
+        app.extensions[EXTENSION] = replace(state, handlers=Handlers(functions))
 
     def __enter__(self) -> Outbox:
         return self
@@ -62,8 +72,7 @@ class Outbox:
         app, self._app = self._app, None
         if app is not None:
             _drain(self._state.background)
-            self._state.handlers.divert(app, self._before)
-            app.extensions[EXTENSION] = self._state
+            app.extensions[EXTENSION] = self._before
 
     @property
     def messages(self) -> list[Sent]:
@@ -115,14 +124,15 @@ class Outbox:
         return True
 
 
-def otp_outbox(app: Flask) -> Outbox:
-    """Keep the messages of an application instead of sending them, and lift its limits on codes.
+def otp_outbox(app: Flask, limits: bool = False) -> Outbox:
+    """Keep the messages of an application instead of sending them.
 
-    While the outbox is open, no ``send_code_handler`` is needed or called. The limits on clients
-    and accounts do not apply, so that a user can sign in twice in a test, but the locks after wrong
-    codes do. This also works for codes that are sent in the background and from any thread.
+    While the outbox is open, no ``send_code_handler`` is needed or called. This also works for
+    codes that are sent in the background and from any thread. The locks after wrong codes apply.
 
     :param app: the initialised application.
+    :param limits: whether the limits on clients and accounts apply as the application has them.
+        Without them a user can sign in twice in a test.
     :returns: the :class:`Outbox`, a context manager. Messages are sent again at the end of the
         ``with`` block, or after :meth:`Outbox.close`.
     :raises RuntimeError: *app* has not been initialised with ``init_app``.
@@ -130,7 +140,12 @@ def otp_outbox(app: Flask) -> Outbox:
     state = cast("AppState | None", app.extensions.get(EXTENSION))
     if state is None:
         raise RuntimeError("This app has no Flask-OTP-Auth: call init_app(app) before otp_outbox.")
-    return Outbox(app, state)
+    return Outbox(app, state if limits else _without_limits(state))
+
+
+def _without_limits(state: AppState) -> AppState:
+    settings = replace(state.settings, client_limits=(), identifier_limits=())
+    return replace(state, settings=settings, accounts=account_store(settings, state.database))
 
 
 def _drain(background: BackgroundSender | None) -> None:

@@ -277,3 +277,55 @@ def test_fixtures_are_there_without_a_conftest(
 )
 def test_other_database_keeps_the_login(given: str, expected: str) -> None:
     assert with_database(given, "new") == expected
+
+
+def test_limits_of_the_app_stay_where_a_test_is_about_them(make_world: MakeWorld) -> None:
+    world = make_world(guarded=True)
+
+    with otp_outbox(world.app, limits=True) as outbox:
+        assert [initiate(world).status_code for _ in range(2)] == [200, 429]
+        others = [initiate(world, f"user{n}@example.com").status_code for n in range(9)]
+
+    assert others == [200] * 8 + [429]
+    assert len(outbox.messages) == 9
+    assert world.outbox == []
+
+
+def test_handler_that_is_registered_while_the_outbox_is_open_counts(world: World) -> None:
+    with otp_outbox(world.app) as outbox:
+
+        @world.otp.get_user_handler
+        def get_user(identifier: str, method: str, payload: Any) -> Any:
+            return {"id": "late"}
+
+        @world.otp.send_code_handler
+        def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
+            return False
+
+        session_id = initiate(world).json["data"]["sessionId"]
+        answer = world.verify(session_id, outbox.last_code(EMAIL))
+
+    assert answer.json["data"]["user"]["id"] == "late"
+    assert initiate(world, "other@example.com").status_code == 500
+
+
+PLUGIN = """
+import sys
+
+def test_nothing():
+    heavy = {"flask", "pymongo", "flask_limiter", "limits", "flask_pymongo", "jinja2", "werkzeug"}
+    assert heavy & set(sys.modules) == set()
+    assert "flask_otp_auth.testing.pytest_plugin" in sys.modules
+"""
+
+
+def test_plugin_costs_a_test_run_that_does_not_use_it_nothing(tmp_path: Path) -> None:
+    (tmp_path / "test_host.py").write_text(PLUGIN)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in run.stdout, run.stdout + run.stderr
