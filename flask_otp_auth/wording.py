@@ -15,8 +15,8 @@ def duration(time: timedelta | float) -> str:
     seconds = time.total_seconds() if isinstance(time, timedelta) else time
     for unit, size in _UNITS:
         if seconds >= size and seconds % size == 0:
-            return _number(int(seconds // size), unit)
-    return _number(int(seconds), "second") if seconds % 1 == 0 else f"{seconds:g} seconds"
+            return number_of(int(seconds // size), unit)
+    return number_of(int(seconds), "second") if seconds % 1 == 0 else f"{seconds:g} seconds"
 
 
 def limit(rule: object) -> str:
@@ -26,8 +26,9 @@ def limit(rule: object) -> str:
     """
     amount, _, window = str(rule).partition(" per ")
     count, _, unit = window.partition(" ")
-    return f"{amount} per {unit if count == '1' else _number(int(count), unit)}"
+    return f"{amount} per {unit if count == '1' else number_of(int(count), unit)}"
 
 
-def _number(count: int, unit: str) -> str:
+def number_of(count: int, unit: str) -> str:
+    """Return a count with its unit in the right number, such as ``1 day`` or ``2 days``."""
     return f"{count:,} {unit}{'' if count == 1 else 's'}"

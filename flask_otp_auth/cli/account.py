@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +11,12 @@ import click
 
 from .. import codes, flow, identifiers
 from ..clock import utc_now
+from ..exceptions import ConfigurationError
 from ..redaction import describe, short
 from ..state import AppState
 from ..store.account import AccountRecord
 from ..types import Session
+from ..wording import number_of
 from .output import (
     command,
     current_state,
@@ -54,13 +57,12 @@ def sessions(identifier: str, method: str | None, last: int, reveal: bool, as_js
         account = state.accounts.id_of(identifiers.account_of(normalised))
         records = state.accounts.find(account, utc_now())
         found = state.sessions.of_identifier(normalised, last)
-    shown = normalised if reveal else identifiers.mask(normalised)
     accounts = [_account(record, state, reveal) for record in records]
     rows = [_session(session, reveal) for session in found]
     if as_json:
-        print_json({"identifier": shown, "accounts": accounts, "sessions": rows})
+        print_json({"identifier": normalised, "accounts": accounts, "sessions": rows})
         return
-    click.echo(f"Identifier: {shown}\n")
+    click.echo(f"Identifier: {normalised}\n")
     _print("Account and devices", accounts, "Nothing is known of this account.")
     click.echo()
     _print("Sessions", rows, "There are no sessions of this identifier.")
@@ -82,11 +84,10 @@ def _account(record: AccountRecord, state: AppState, reveal: bool) -> dict[str, 
 
 
 def _session(session: Session, reveal: bool) -> dict[str, Any]:
-    is_over = session.status == "pending" and utc_now() >= session.expires_at
     return {
         "session": session.session_id if reveal else short(session.session_id),
         "method": session.method,
-        "status": "expired" if is_over else session.status,
+        "status": session.at(utc_now()).status,
         "attempts": session.attempts,
         "maxAttempts": session.max_attempts,
         "resends": session.resends,
@@ -101,7 +102,12 @@ def _print(title: str, rows: Sequence[dict[str, Any]], nothing: str) -> None:
         click.echo(nothing)
         return
     click.echo(f"{title}:")
-    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    print_table([_heading(name) for name in rows[0]], [list(row.values()) for row in rows])
+
+
+def _heading(name: str) -> str:
+    """Return the name of a member of the JSON as words: ``lockedUntil`` as ``locked until``."""
+    return re.sub("[A-Z]", lambda letter: f" {letter[0].lower()}", name)
 
 
 @command("unlock")
@@ -136,21 +142,68 @@ def send_test(identifier: str, method: str | None, as_json: bool) -> None:
     state = current_state()
     state.handlers.require()
     how = method_of(identifier, method)
+    if how not in state.settings.methods:
+        raise ConfigurationError("OTP_AUTH_METHODS", f"does not have {how!r}, so none is ever sent")
     normalised = identifiers.normalise(identifier, how, state.settings.default_region)
     code = codes.draw(state.settings.code_length)
     begin, fault = time.monotonic(), None
     try:
         if not state.handlers.send_code(code, normalised, how, None):
             fault = "send_code_handler did not return a true value"
+    except ConfigurationError as error:
+        fault = str(error)
     except Exception as error:
         fault = describe(error, code, normalised)
     seconds = round(time.monotonic() - begin, 3)
     if as_json:
         print_json({"sent": fault is None, "seconds": seconds, "error": fault})
     elif fault is None:
-        whom = identifiers.mask(normalised)
-        click.echo(f"The sender accepted a code for {whom} by {how} in {seconds} s. Did it arrive?")
+        click.echo(
+            f"The sender accepted a code for {normalised} by {how} in {seconds} s. Did it arrive?"
+        )
     else:
         click.echo(f"The sender did not accept the code:\n{fault}", err=True)
     if fault is not None:
         click.get_current_context().exit(1)
+
+
+@command("forget-devices")
+@click.argument("identifier")
+@method_option
+@json_option
+def forget_devices(identifier: str, method: str | None, as_json: bool) -> None:
+    """Forget all trusted devices of IDENTIFIER.
+
+    Its next code can then be asked for and typed only under the limits of the account.
+    """
+    forgotten = flow.forget_devices(current_state(), identifier, method_of(identifier, method))
+    if as_json:
+        print_json({"forgotten": forgotten})
+    else:
+        click.echo(f"Forgotten: {number_of(forgotten, 'device')}.")
+
+
+@command("export")
+@click.argument("identifier")
+@method_option
+@json_option
+def export(identifier: str, method: str | None, as_json: bool) -> None:  # noqa: ARG001
+    """Print all that is stored about IDENTIFIER, as JSON with or without --json."""
+    print_json(flow.export(current_state(), identifier, method_of(identifier, method)))
+
+
+@command("erase")
+@click.argument("identifier")
+@method_option
+@json_option
+def erase(identifier: str, method: str | None, as_json: bool) -> None:
+    """Delete the sessions of IDENTIFIER.
+
+    The counts of its account stay until they lapse, under a digest, so that erasing gives nobody
+    more guesses.
+    """
+    erased = flow.erase(current_state(), identifier, method_of(identifier, method))
+    if as_json:
+        print_json({"sessions": erased})
+    else:
+        click.echo(f"Deleted: {number_of(erased, 'session')}.")

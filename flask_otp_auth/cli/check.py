@@ -79,18 +79,18 @@ def _print(finding: Finding) -> None:
 
 
 def _look(app: Flask, state: AppState) -> Iterator[Finding]:
-    yield from findings.look(app, state)
-    yield from _sender(app, state)
-    yield from _clients(app, state)
+    found = list(findings.look(app, state))
+    yield from found
+    weak = {finding.name for finding in found}
+    if "sender" not in weak:
+        yield from _sender(app, state)
+    if LIMITS_OF_CLIENTS not in weak:
+        yield from _clients(app, state)
     yield from _database(state)
 
 
 def _sender(app: Flask, state: AppState) -> Iterator[Finding]:
     """Check that the sender works, as far as that is possible without sending a message."""
-    try:
-        state.handlers.require_providers(app)
-    except ConfigurationError:
-        return  # which is a finding of the configuration
     check = state.handlers.sender_check
     if check is None:
         if "send_code_handler" not in state.handlers.missing():
@@ -136,25 +136,18 @@ def _fault_of(app: Flask, check: Callable[[], object]) -> str | None:
 
 def _clients(app: Flask, state: AppState) -> Iterator[Finding]:
     """Check that clients are counted, across all processes."""
-    if not state.settings.client_limits or not app.config.get("RATELIMIT_ENABLED", True):
-        return  # which is a finding of the configuration
-    limiters: set[Limiter] = app.extensions.get("limiter", set())
-    if not state.settings.register_routes and not limiters:
-        yield warned(
-            LIMITS_OF_CLIENTS,
-            "there are no endpoints and there is no Limiter, so nothing limits the clients that "
-            "ask for codes in views of your own",
-            "Put @otp.limit_client on every view that calls otp.initiate or otp.resend.",
-        )
-    elif not limiters:
+    limiter = state.limiter
+    if limiter is None:
+        return
+    if limiter not in app.extensions.get("limiter", ()):
         yield failed(
             LIMITS_OF_CLIENTS,
             "the Limiter that was given to init_app has not been initialised, so requests fail",
             "Call limiter.init_app(app).",
         )
-    for limiter in limiters:
-        weak = list(findings.of_limiter(limiter))
-        yield from weak or [_storage(limiter, state.settings.db_timeout)]
+        return
+    weak = list(findings.of_limiter(limiter))
+    yield from weak or [_storage(limiter, state.settings.db_timeout)]
 
 
 def _storage(limiter: Limiter, timeout: float) -> Finding:

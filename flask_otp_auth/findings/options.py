@@ -22,6 +22,8 @@ _LONGEST_FIXED_CODE = timedelta(days=366)
 # Codes that an attacker tries first.
 _TRIVIAL = {"0123456789"[start : start + length] for length in range(4, 9) for start in range(7)}
 LIMITS_OF_CLIENTS = "limits of clients"
+#: The mark of a view of the application that is under the limits on clients.
+LIMITED = "_otp_auth_limited"
 
 
 def late_options(app: Flask, state: AppState) -> Iterator[Finding]:
@@ -142,6 +144,15 @@ def client_limits(app: Flask, state: AppState) -> Iterator[Finding]:
             "RATELIMIT_ENABLED is False: one client can ask for codes for any number of people",
             "Remove RATELIMIT_ENABLED.",
             When.START,
+        )
+    elif not state.settings.register_routes and not any(
+        hasattr(view, LIMITED) for view in app.view_functions.values()
+    ):
+        yield warned(
+            LIMITS_OF_CLIENTS,
+            "OTP_AUTH_REGISTER_ROUTES is False and no view has @otp.limit_client, so one client "
+            "can ask for codes for any number of people in views of your own",
+            "Put @otp.limit_client on every view that calls otp.initiate or otp.resend.",
         )
 
 

@@ -193,6 +193,7 @@ def own_tokens(app: Flask, state: AppState) -> Iterator[Finding]:
             "To put claims into the tokens, remove the handler and use @jwt."
             "additional_claims_loader.",
             When.REQUEST,
+            in_development=True,
         )
 
 

@@ -12,6 +12,7 @@ from flask_limiter import Limiter, RateLimitExceeded
 
 from .. import events
 from ..exceptions import ServiceUnavailable
+from ..findings.options import LIMITED
 from ..state import state_of
 from ..store.database import RETRY_AFTER
 from .client_limits import (
@@ -50,6 +51,7 @@ class LimitedViews:
         def checked(*args: Any, **values: Any) -> Any:
             return limited_view(*args, **values)
 
+        setattr(checked, LIMITED, True)
         return cast(View, checked)
 
     def attach(self, limiter: Limiter) -> None:

@@ -128,10 +128,6 @@ def test_that_blocked_users_stay_signed_in_is_said_once_the_loaders_are_there() 
     manager.user_lookup_loader(lambda header, claims: None)
     assert warnings_of_requests(app) == []
 
-    app = make_app(TESTING=True, **config)
-    FlaskOtpAuth(app)
-    assert warnings_of_requests(app) == []
-
 
 def test_a_warning_that_is_an_error_fails_no_request(caplog: pytest.LogCaptureFixture) -> None:
     app = make_app(OTP_AUTH_REFRESH_TOKEN=True)
