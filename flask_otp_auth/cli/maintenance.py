@@ -5,21 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from datetime import timedelta
 
 import click
-from flask_limiter import Limiter
 from pymongo.errors import PyMongoError
 
 from ..clock import utc_now
 from ..exceptions import InternalError
 from ..state import AppState
 from ..store import upkeep
+from ..store.database import refusal
 from ..store.limiter_storage import HostMongoStorage
 from .output import (
     command,
-    current_app_object,
     current_state,
     json_option,
     print_json,
@@ -43,22 +41,19 @@ def create_indexes(as_json: bool) -> None:
     state = current_state()
     with reaching_database(state):
         state.database.command("ping")
-    stores = {field.name: getattr(state, field.name) for field in fields(state)}
-    works: dict[str, Callable[[], None]] = {
-        name: store.create_indexes
-        for name, store in stores.items()
-        if hasattr(type(store), "create_indexes")
+    works = {
+        "sessions": state.sessions.create_indexes,
+        "accounts": state.accounts.create_indexes,
+        "logins": state.logins.create_indexes,
     }
-    limiters: set[Limiter] = current_app_object().extensions.get("limiter", set())
-    for limiter in limiters:
-        if isinstance(limiter.storage, HostMongoStorage):
-            works["clients"] = limiter.storage.create_indexes
+    if state.limiter is not None and isinstance(state.limiter.storage, HostMongoStorage):
+        works["clients"] = state.limiter.storage.create_indexes
     taken = {name: _with_progress(name, work, state) for name, work in works.items()}
     if as_json:
         print_json({"seconds": taken})
         return
     for name, seconds in taken.items():
-        click.echo(f"The indexes of the {name} are there ({seconds} s).")
+        click.echo(f"Indexes of the {name}: ready after {seconds} s")
 
 
 def _with_progress(name: str, work: Callable[[], None], state: AppState) -> float:
@@ -81,9 +76,9 @@ def _with_progress(name: str, work: Callable[[], None], state: AppState) -> floa
     if errors and isinstance(errors[0], PyMongoError):
         # The details of the error may contain a document.
         code = getattr(errors[0], "code", None)
+        what = f"{type(errors[0]).__name__} {code}"
         raise InternalError(
-            f"The indexes of the {name} cannot be made ({type(errors[0]).__name__} {code}). Does "
-            "the database user have the roles readWrite and dbAdmin?"
+            f"The indexes of the {name} cannot be made ({what}): {refusal(errors[0])}"
         )
     if errors:
         raise errors[0]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
 from ..settings import Settings
+from ..wording import limit
 from .attack import Attack, Rules, best_attack
 from .output import command, current_state, json_option, print_json, print_table
 
 _DAY = 86_400
 _TIMES = {"day": _DAY, "year": 365 * _DAY}
 _OWNERS = {"never": None, "every day": _DAY}
+_MOST_DIGITS = 8
+Attacks = dict[tuple[str, str], Attack]
 
 
 @command("risk")
@@ -26,15 +30,8 @@ def risk(as_json: bool) -> None:
     """
     settings = current_state().settings
     rules = Rules.of(settings)
-    attacks = {
-        (owner, time): best_attack(rules, seconds, every)
-        for owner, every in _OWNERS.items()
-        for time, seconds in _TIMES.items()
-    }
-    worst = {
-        time: max(attack.chance for (_, within), attack in attacks.items() if within == time)
-        for time in _TIMES
-    }
+    attacks = _attacks(rules)
+    worst = _worst(attacks)
     if as_json:
         print_json(_as_dict(rules, attacks, worst))
         return
@@ -51,15 +48,51 @@ def risk(as_json: bool) -> None:
             f"At worst, somebody guesses a code of one account in a {time} with a chance of "
             f"{_odds(chance)}."
         )
+    for advice in _advice(rules, settings):
+        click.echo(advice)
+
+
+def _attacks(rules: Rules) -> Attacks:
+    return {
+        (owner, time): best_attack(rules, seconds, every)
+        for owner, every in _OWNERS.items()
+        for time, seconds in _TIMES.items()
+    }
+
+
+def _worst(attacks: Attacks) -> dict[str, float]:
+    return {
+        time: max(attack.chance for (_, within), attack in attacks.items() if within == time)
+        for time in _TIMES
+    }
+
+
+def _advice(rules: Rules, settings: Settings) -> Iterator[str]:
+    """Yield what would make the chance smaller, and what is not in it."""
+    if settings.code_length < _MOST_DIGITS:
+        longer = _worst(_attacks(replace(rules, codes=10**_MOST_DIGITS)))
+        yield (
+            f"With OTP_AUTH_CODE_LENGTH = {_MOST_DIGITS} it would be {_one_in(longer['year'])} in "
+            "a year."
+        )
+    yield (
+        "Fewer codes a day (OTP_AUTH_IDENTIFIER_LIMITS) and fewer resends (OTP_AUTH_MAX_RESENDS) "
+        "make it smaller too."
+    )
+    if settings.disable_after is None:
+        yield "OTP_AUTH_DISABLE_AFTER would end the attack while the owner does not sign in."
+    if settings.trusted_devices is not None:
+        yield (
+            "A trusted device is guessed at apart from its account, by whoever has its token: each "
+            "adds the same chance once more."
+        )
     if settings.test_identifiers:
-        click.echo(
+        yield (
             "Test identifiers are not included: whoever knows the code of one can sign in with it."
         )
 
 
-def _as_dict(
-    rules: Rules, attacks: dict[tuple[str, str], Attack], worst: dict[str, float]
-) -> dict[str, Any]:
+def _as_dict(rules: Rules, attacks: Attacks, worst: dict[str, float]) -> dict[str, Any]:
     return {
         "rules": asdict(rules),
         "attacks": [
@@ -72,7 +105,7 @@ def _as_dict(
 
 
 def _print_rules(rules: Rules, settings: Settings) -> None:
-    limits = "; ".join(str(limit) for limit in settings.identifier_limits) or "none"
+    limits = "; ".join(map(limit, settings.identifier_limits)) or "none"
     at_once = rules.resends + 1
     lines = [
         f"{rules.codes:,} codes (OTP_AUTH_CODE_LENGTH {settings.code_length}), each valid for "

@@ -13,9 +13,10 @@ from flask import Flask
 from support.world import MakeWorld, World
 
 from flask_otp_auth import FlaskOtpAuth
+from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.testing.mongod import free_port
 
-NUMBER, MASKED = "+46701234567", "+467*****67"
+NUMBER = "+46701234567"
 
 
 @pytest.fixture
@@ -80,20 +81,30 @@ def test_the_sessions_of_a_person_are_shown_newest_first(
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
-def test_a_terminal_shows_nobody_unless_asked(world: World, arguments: tuple[str, ...]) -> None:
+def test_a_terminal_shows_no_session_id_unless_asked(
+    world: World, arguments: tuple[str, ...]
+) -> None:
     session_id = world.initiate(payload={"secret": "of the client"})
 
-    masked = run(world, "sessions", NUMBER, *arguments).output
-    assert MASKED in masked
-    assert NUMBER not in masked
-    assert session_id not in masked
+    short = run(world, "sessions", "+46 (70) 123-4567", *arguments).output
+    assert NUMBER in short  # as it is stored; who asked has typed it
+    assert session_id not in short
 
     revealed = run(world, "sessions", NUMBER, "--reveal", *arguments).output
-    assert NUMBER in revealed
     assert session_id in revealed
-    for output in (masked, revealed):
+    for output in (short, revealed):
         assert world.code not in output
         assert "secret" not in output
+
+
+def test_headings_are_words(world: World) -> None:
+    fail(world, 2)
+
+    output = run(world, "sessions", NUMBER).output
+
+    assert "locked until" in output
+    assert "max attempts" in output
+    assert "lockedUntil" not in output
 
 
 def test_a_person_that_nothing_is_known_of_is_no_error(world: World) -> None:
@@ -140,7 +151,6 @@ def test_unlock_lets_a_person_in_again(world: World) -> None:
 
     assert result.exit_code == 0
     assert "Unlocked" in result.output
-    assert NUMBER not in result.output
     assert world.client.post("/otp/initiate", json=ask).status_code == 200
 
 
@@ -192,6 +202,40 @@ def test_a_sender_that_fails_is_told_apart_by_the_exit_code(world: World) -> Non
     assert "ConnectionError" in told["error"]
     assert seen[0] not in told["error"]
     assert NUMBER not in told["error"]
+
+
+def test_a_test_of_a_method_that_is_off_says_so(make_world: MakeWorld) -> None:
+    world = make_world(METHODS=["email"])
+
+    result = run(world, "send-test", NUMBER)
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: OTP_AUTH_METHODS does not have 'sms'")
+    assert world.outbox == []
+
+
+def test_a_test_without_a_provider_is_a_sentence_and_no_traceback(make_world: MakeWorld) -> None:
+    world = make_world(guarded=True)
+    Delivery(world.otp)
+
+    result = run(world, "send-test", NUMBER)
+
+    assert result.exit_code == 1
+    assert "OTP_AUTH_SMS_URLS is not set" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_devices_are_forgotten_by_command(world: World) -> None:
+    world.initiate()
+    assert world.mongo.db is not None
+    accounts = world.mongo.db["otp_sessions.accounts"]
+    found = accounts.find_one()
+    assert found is not None
+    accounts.insert_one({**found, "_id": f"{found['_id']}:0123456789abcdef"})
+
+    assert data(run(world, "forget-devices", NUMBER, "--json")) == {"forgotten": 1}
+    assert run(world, "forget-devices", NUMBER).output == "Forgotten: 0 devices.\n"
+    assert accounts.count_documents({}) == 1
 
 
 def test_a_test_without_a_sender_says_what_to_register(make_world: MakeWorld) -> None:

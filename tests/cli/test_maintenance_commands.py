@@ -62,7 +62,7 @@ def test_an_index_that_takes_long_says_how_far_it_is(
 
     assert result.exit_code == 0, result.output
     assert "Making the indexes of the sessions" in result.stderr
-    assert "The indexes of the sessions are there" in result.stdout
+    assert "Indexes of the sessions: ready after" in result.stdout
 
 
 @pytest.mark.parametrize(
