@@ -21,7 +21,7 @@ class _OtpGroup(AppGroup):
         return super().get_command(ctx, cmd_name)
 
     def _add_commands(self) -> None:
-        from .account import forget_devices, send_test, sessions, unlock
+        from .account import erase, export, forget_devices, send_test, sessions, unlock
         from .check import check
         from .description import openapi
         from .logins import end_logins, logins
@@ -30,7 +30,7 @@ class _OtpGroup(AppGroup):
 
         for command in (
             *(check, risk, create_indexes, sessions, unlock, forget_devices),
-            *(logins, end_logins),
+            *(export, erase, logins, end_logins),
             *(purge, send_test, stats, openapi),
         ):
             self.commands.setdefault(str(command.name), command)

@@ -87,6 +87,7 @@ def _session(session: Session, reveal: bool) -> dict[str, Any]:
     is_over = session.status == "pending" and utc_now() >= session.expires_at
     return {
         "session": session.session_id if reveal else short(session.session_id),
+        "purpose": session.purpose or "login",
         "method": session.method,
         "status": "expired" if is_over else session.status,
         "attempts": session.attempts,
@@ -182,3 +183,29 @@ def forget_devices(identifier: str, method: str | None, as_json: bool) -> None:
         print_json({"forgotten": forgotten})
     else:
         click.echo(f"Forgotten: {number_of(forgotten, 'device')}.")
+
+
+@command("export")
+@click.argument("identifier")
+@method_option
+@json_option
+def export(identifier: str, method: str | None, as_json: bool) -> None:  # noqa: ARG001
+    """Print all that is stored about IDENTIFIER, as JSON with or without --json."""
+    print_json(flow.export(current_state(), identifier, method_of(identifier, method)))
+
+
+@command("erase")
+@click.argument("identifier")
+@method_option
+@json_option
+def erase(identifier: str, method: str | None, as_json: bool) -> None:
+    """Delete the sessions of IDENTIFIER.
+
+    The counts of its account stay until they lapse, under a digest, so that erasing gives nobody
+    more guesses.
+    """
+    erased = flow.erase(current_state(), identifier, method_of(identifier, method))
+    if as_json:
+        print_json({"sessions": erased})
+    else:
+        click.echo(f"Deleted: {number_of(erased, 'session')}.")

@@ -204,6 +204,34 @@ def test_a_sender_that_fails_is_told_apart_by_the_exit_code(world: World) -> Non
     assert NUMBER not in told["error"]
 
 
+def test_support_sees_what_a_code_is_for(world: World) -> None:
+    with world.app.app_context():
+        world.otp.initiate(NUMBER, "sms", purpose="change-phone", subject=7)
+
+    [session] = data(run(world, "sessions", NUMBER, "--json"))["sessions"]
+    assert session["purpose"] == "change-phone"
+    assert "change-phone" in run(world, "sessions", NUMBER).output
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_person_gets_all_that_is_stored_and_can_have_it_deleted(
+    world: World, arguments: tuple[str, ...]
+) -> None:
+    world.initiate(payload={"from": "the client"})
+
+    exported = data(run(world, "export", "+46 70 123 45 67", *arguments))
+    assert exported["identifier"] == NUMBER
+    [session] = exported["sessions"]
+    assert session["payload"] == {"from": "the client"}
+    assert world.code not in json.dumps(exported)
+
+    erased = run(world, "erase", NUMBER, *arguments)
+    assert erased.exit_code == 0
+    assert "1" in erased.output
+    assert data(run(world, "export", NUMBER))["sessions"] == []
+    assert run(world, "erase", NUMBER).output == "Deleted: 0 sessions.\n"
+
+
 def test_a_test_of_a_method_that_is_off_says_so(make_world: MakeWorld) -> None:
     world = make_world(METHODS=["email"])
 
