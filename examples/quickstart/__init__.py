@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, render_template
-from flask_jwt_extended import get_current_user, get_jwt, jwt_required, verify_jwt_in_request
+from flask_jwt_extended import (
+    get_current_user,
+    get_jwt,
+    get_jwt_identity,
+    jwt_required,
+    verify_jwt_in_request,
+)
 from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_pymongo import PyMongo
 from jwt import PyJWTError
@@ -90,6 +96,18 @@ def create_app(
         token = valid_token()
         user = get_current_user() if token else None
         return render_template("index.html", user=user, token=token, users=USERS)
+
+    @app.get("/logins")
+    @jwt_required()
+    def logins() -> str:
+        found = otp.logins(get_jwt_identity())
+        return render_template("logins.html", logins=found, here=get_jwt().get("otp_login"))
+
+    @app.post("/logins/end-others")
+    @jwt_required()
+    def end_other_logins() -> tuple[str, int]:
+        otp.end_logins(get_jwt_identity(), keep=get_jwt())
+        return "", 204
 
     app.after_request(harden)
     return app

@@ -15,6 +15,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 import login_sessions
 import password_reset
+import quickstart
 import roles
 from flask_otp_auth.testing import Outbox, otp_outbox
 
@@ -117,6 +118,28 @@ def test_role_in_the_token_is_that_of_the_user_whatever_the_client_says(
     assert client.get("/drafts", headers=bearer(reader)).status_code == 200
     users.update_one({"identifier": READER}, {"$set": {"blocked": True}})
     assert refresh(client, reader).status_code == 401
+    close(app)
+
+
+def test_person_sees_where_they_are_signed_in_and_ends_the_other_logins(
+    mongo_uri: str, tmp_path: Path
+) -> None:
+    app = quickstart.create_app(config(mongo_uri), instance_path=tmp_path)
+    here, elsewhere = app.test_client(), app.test_client()
+    with otp_outbox(app) as outbox:
+        verify(elsewhere, outbox, READER)
+        verify(here, outbox, READER)
+    csrf = here.get_cookie("csrf_access_token")
+    assert csrf is not None
+
+    page = here.get("/logins").text
+    assert (page.count("This browser"), page.count("Another browser or app")) == (1, 1)
+    assert here.post("/logins/end-others").status_code == 401
+    ended = here.post("/logins/end-others", headers={"X-CSRF-TOKEN": csrf.value})
+
+    assert ended.status_code == 204
+    assert here.get("/logins").text.count("by a code by email") == 1
+    assert elsewhere.get("/me").status_code == 401
     close(app)
 
 
