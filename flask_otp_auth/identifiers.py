@@ -21,9 +21,9 @@ _SIGNS = str.maketrans("\uff0b\uff08\uff09\uff3b\uff3d[]", "+()()()", "./\uff0e\
 # White space of printers, which no text holds that is copied by people.
 _PAGE_CONTROLS = frozenset("\v\f\x85")
 _BRACKETS = str.maketrans("", "", "()")
-_PHONE = re.compile(r"(?:tel:)?(\(*\+?[0-9()]+)", re.IGNORECASE)
+_PHONE = re.compile(r"(?:tel:)?([()]*\+?[0-9()]+)", re.IGNORECASE)
 # A national trunk zero is written in brackets right after a country code of one to three digits.
-_TRUNK_ZERO = re.compile(r"(\(*(?:\+|00)\(*[1-9][0-9]{0,2}\)*)\(0\)")
+_TRUNK_ZERO = re.compile(r"([()]*(?:\+|00)\(*[1-9][0-9]{0,2}\)*)\(0\)")
 _NORMALISED = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{7,15}")
 _MEXICO_WITH_1 = re.compile(r"\+521([0-9]{10})")
 # Mobile numbers that are written with the 9 of Argentina or the old 1 of Mexico, or without it.

@@ -1,6 +1,6 @@
 """The directives ``otp-operation``, ``otp-headers`` and ``otp-errors``: the OpenAPI file as a page.
 
-Everything they show comes from ``flask_otp_auth/openapi/openapi.json``. The content of an
+Everything they show comes from ``flask_otp_auth/openapi.json``. The content of an
 ``otp-operation`` adds what the description cannot say. The build fails if no page has an operation,
 the headers or the errors, or if an ``otp-operation`` names an operation that does not exist.
 """

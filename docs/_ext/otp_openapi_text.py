@@ -94,13 +94,19 @@ class Api:
         for content in answer.get("content", {}).values():
             values = [example["value"] for example in content["examples"].values()]
             codes = {value["error"]["code"]: None for value in values if "error" in value}
+            for schema in self._alternatives(content["schema"]):
+                if "error" not in schema["properties"]:
+                    lines += self._members(schema, "", _OF_ANSWER)
+                    told = content["examples"].items()
+                    lines += examples({k: one for k, one in told if "error" not in one["value"]})
             if codes:
                 links = [f":ref:`{code} <http-error-{code.lower()}>`" for code in codes]
                 lines += [f"The ``error.code`` is {' or '.join(links)}.", ""]
-                continue
-            lines += self._members(self.resolve(content["schema"]), "", _OF_ANSWER)
-            lines += examples(content["examples"])
         return lines
+
+    def _alternatives(self, schema: Schema) -> list[Schema]:
+        """Return the schemas of the bodies that an answer may have."""
+        return [self.resolve(one) for one in schema.get("oneOf", [schema])]
 
     def _members(self, schema: Schema, above: str, presence: tuple[str, str]) -> Lines:
         """Return a definition of each member of an object and of the objects in it.
@@ -114,7 +120,7 @@ class Api:
         for name in ordered:
             value, path = self.resolve(schema["properties"][name]), f"{above}{name}"
             if "oneOf" in value:
-                lines += self._alternatives(value, path, presence)
+                lines += self._cases(value, path, presence)
                 continue
             if "properties" in value:
                 lines += self._members(value, f"{path}.", presence)
@@ -128,7 +134,7 @@ class Api:
             lines += indented(self._conditions(schema, name))
         return lines
 
-    def _alternatives(self, schema: Schema, path: str, presence: tuple[str, str]) -> Lines:
+    def _cases(self, schema: Schema, path: str, presence: tuple[str, str]) -> Lines:
         """Return the members of an object that depend on the value of one of them."""
         lines: Lines = []
         by = f"{path}.{schema['discriminator']['propertyName']}"
@@ -183,10 +189,11 @@ class Api:
         shown: dict[str, list[tuple[str, Schema]]] = {}
         for name, status, answer in self._answers():
             for content in answer.get("content", {}).values():
-                schema = self.resolve(content["schema"])
-                if "error" in schema["properties"]:
-                    schemas[status] = self.resolve(schema["properties"]["error"])
-                    for example in content["examples"].values():
+                for schema in self._alternatives(content["schema"]):
+                    if "error" in schema["properties"]:
+                        schemas[status] = self.resolve(schema["properties"]["error"])
+                for example in content["examples"].values():
+                    if "error" in example["value"]:
                         code_ = example["value"]["error"]["code"]
                         shown.setdefault(code_, []).append((name, example["value"]))
         lines = self._error_members(schemas)

@@ -12,6 +12,8 @@ import pytest
 from live import Live, closed, serve
 from support.world import MakeWorld
 
+from flask_otp_auth import identifiers
+
 # All that is a refusal of a request as such: a body of the wrong form that is also too long is
 # refused for its length, and one that is missing for its lack of a type.
 CONFIG = """
@@ -21,7 +23,9 @@ expected-statuses = ["400", "413", "415"]
 
 
 @pytest.fixture
-def live(make_world: MakeWorld) -> Iterator[Live]:
+def live(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
+    # No description can say which numbers the countries have.
+    monkeypatch.setattr(identifiers, "_phonenumbers", lambda: None)
     with serve(make_world, REFRESH_TOKEN=True, TRUSTED_DEVICES=86_400) as live:
         yield live
 
@@ -29,7 +33,11 @@ def live(make_world: MakeWorld) -> Iterator[Live]:
 def run_schemathesis(live: Live, folder: Path, *arguments: str) -> None:
     """Run it with all its checks; members of answers that are not described are faults too."""
     description = folder / "openapi.json"
-    description.write_text(json.dumps(closed(live.description)))
+    strict = closed(live.description)
+    # The bounds of nested values are described in words only.
+    payload = strict["components"]["schemas"]["OtpPayload"]
+    payload["additionalProperties"] = {"type": ["string", "boolean", "null"], "maxLength": 20}
+    description.write_text(json.dumps(strict))
     config = folder / "schemathesis.toml"
     config.write_text(CONFIG)
     command = [

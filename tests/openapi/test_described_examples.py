@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from live import closed
 from support.world import MakeWorld, World
 
+from flask_otp_auth.exceptions import Refused
 from flask_otp_auth.openapi import SHIPPED
 
 DESCRIPTION = json.loads(SHIPPED.read_text(encoding="utf-8"))
@@ -108,6 +109,14 @@ def ended_sessions(make_world: MakeWorld) -> Iterator[Answer]:
     nobody = world.initiate(**OTHER)
     yield "verify", 404, "user", world.verify(nobody, world.code)
     yield "verify", 404, "session", world.verify("0" * 32, world.code)
+    blocked = world.initiate(**SMS)
+    code = world.code
+
+    @world.otp.get_user_handler
+    def refuse(identifier: str, method: str, payload: Any) -> Any:
+        raise Refused("This account is blocked.")
+
+    yield "verify", 403, "refused", world.verify(blocked, code)
     session_id = world.initiate(**SMS)
     yield "verify", 403, "locked", world.verify(session_id, world.wrong_code)
     late = world.initiate(**SMS)
@@ -139,6 +148,7 @@ def refusals_of_tokens(make_world: MakeWorld) -> Iterator[Answer]:
     session_id = world.initiate(**SMS)
     body = {"sessionId": session_id, "code": world.code}
     assert client.post("/otp/verify", json=body, base_url="https://localhost").status_code == 200
+    yield "refresh", 401, "csrf", client.post("/otp/refresh", base_url="https://localhost")
     yield "logout", 401, "unauthorized", client.post("/otp/logout", base_url="https://localhost")
 
 

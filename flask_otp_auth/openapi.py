@@ -1,16 +1,17 @@
-"""The OpenAPI 3.1 description of the endpoints: a JSON file, reduced to what an app offers."""
+"""The OpenAPI 3.1 description: ``openapi.json``, kept by hand, reduced to what an app offers."""
 
 from __future__ import annotations
 
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
 
-from ..settings import METHODS, Settings
-from ..state import EXTENSION, AppState
+from .settings import METHODS, Settings
+from .state import EXTENSION, AppState
 
 #: The file with the description of all endpoints, with every option turned on.
 SHIPPED = Path(__file__).with_name("openapi.json")
@@ -23,8 +24,7 @@ def describe(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI description of the endpoints of an application.
 
     It contains only the endpoints, methods and members that the options of the application turn
-    on, and its paths begin with ``OTP_AUTH_URL_PREFIX``. It is made from the file that is shipped,
-    so no other package has to be installed.
+    on, and its paths begin with ``OTP_AUTH_URL_PREFIX``.
 
     :param app: an application on which Flask-OTP-Auth has been initialised.
     :return: the description as a dictionary that can be changed freely.
@@ -36,6 +36,7 @@ def describe(app: Flask) -> dict[str, Any]:
             "Flask-OTP-Auth has not been initialised on this app; call init_app(app) first."
         )
     description: dict[str, Any] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    description["info"]["version"] = version("Flask-OTP-Auth")
     _cut_members(description, state.settings)
     description["paths"] = {
         state.settings.url_prefix + path.removeprefix(_PREFIX): item
@@ -98,7 +99,7 @@ def _cut_schemas(description: dict[str, Any]) -> None:
 
 
 def as_text(description: dict[str, Any]) -> str:
-    """Return a description as the JSON text that is shipped, printed and served."""
+    """Return a description as the JSON text that is printed and served."""
     return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
 
 
