@@ -116,11 +116,11 @@ def test_every_code_that_was_sent_is_right_until_one_is_used(which: int, unlimit
 
 def test_tries_do_not_grow(unlimited: World) -> None:
     session_id = unlimited.initiate()
-    assert unlimited.verify(session_id, "no code").json["data"]["remainingAttempts"] == 2
+    assert unlimited.verify(session_id, "0000").json["data"]["remainingAttempts"] == 2
     resend(unlimited, session_id)
-    assert unlimited.verify(session_id, "no code").json["data"]["remainingAttempts"] == 1
+    assert unlimited.verify(session_id, "0000").json["data"]["remainingAttempts"] == 1
     resend(unlimited, session_id)
-    locked = unlimited.verify(session_id, "no code")
+    locked = unlimited.verify(session_id, "0000")
 
     assert locked.status_code == 403
     assert locked.json["data"]["remainingAttempts"] == 0
@@ -281,7 +281,7 @@ def test_a_used_session_is_not_found(unlimited: World) -> None:
 def test_a_locked_session_is_not_found(unlimited: World) -> None:
     session_id = unlimited.initiate()
     for _ in range(3):
-        unlimited.verify(session_id, "no code")
+        unlimited.verify(session_id, "0000")
     answer = resend(unlimited, session_id)
 
     assert (answer.status_code, answer.json) == (404, NO_SESSION)
@@ -441,7 +441,7 @@ def test_a_session_that_expires_while_a_resend_is_on_its_way_is_told_so(
 
     def expire() -> None:
         clock.shift(300)
-        other.verify(session_id, "no code")
+        other.verify(session_id, "0000")
 
     meanwhile.before("findAndModify", expire)
     answer = resend(slow, session_id)

@@ -95,7 +95,7 @@ def test_no_option_of_the_client_makes_logins_fail(
 
     session_id = initiate()
     assert client.post("/otp/resend", json={"sessionId": session_id}).status_code == 200
-    assert verify(session_id, "no code").status_code == 401
+    assert verify(session_id, "0000").status_code == 401
     answer = verify(session_id, codes[0])
     assert answer.status_code == 200, answer.text
     assert answer.json["data"]["user"] == {"id": 7, "payload": PAYLOAD}
