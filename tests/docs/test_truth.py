@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 from types import ModuleType
 
@@ -30,7 +31,8 @@ def test_every_option_is_said_to_mean_something() -> None:
 def test_every_public_name_is_documented() -> None:
     text = (ROOT / "docs" / "api.rst").read_text()
     documented = set(re.findall(r"^\.\. auto\w+:: (\w+)", text, re.MULTILINE))
-    public = {name for name in vars(flask_otp_auth) if name[0].isupper()}
+    exported = (ROOT / "flask_otp_auth" / "__init__.py").read_text()
+    public = set(re.findall(r"^    from .* import \w+ as (\w+)$", exported, re.MULTILINE))
     sent = {name for name, value in vars(signals).items() if isinstance(value, NamedSignal)}
     raised = {
         name
@@ -39,7 +41,30 @@ def test_every_public_name_is_documented() -> None:
     }
 
     assert len(sent) > 5
+    assert len(public) > 5
     assert (public | sent | raised) - documented == set()
+
+
+def test_every_call_of_the_python_api_is_listed_with_its_arguments() -> None:
+    text = (ROOT / "docs" / "api.rst").read_text()
+    listed = dict(re.findall(r"^``otp\.(\w+)(\(.*\))``$", text, re.MULTILINE))
+    decorators = {"send_code_handler", "get_user_handler", "verify_success_handler", "init_app"}
+    calls = {
+        name: inspect.signature(value)
+        for name, value in inspect.getmembers(flask_otp_auth.FlaskOtpAuth, inspect.isfunction)
+        if not name.startswith("_") and name not in decorators
+    }
+
+    assert listed == {name: without_types(signature) for name, signature in calls.items()}
+
+
+def without_types(signature: inspect.Signature) -> str:
+    """Return the arguments of a method as somebody writes them who calls it."""
+    bare = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in [*signature.parameters.values()][1:]
+    ]
+    return str(inspect.Signature(bare))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
