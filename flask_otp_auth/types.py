@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -152,6 +152,11 @@ class Session:
     locale: str | None = None
     purpose: str | None = None
     binding: str | None = None
+
+    def at(self, now: datetime) -> Session:
+        """Return the session as it is at a UTC time: pending past its ``expires_at`` is expired."""
+        is_over = self.status == "pending" and now >= self.expires_at
+        return replace(self, status="expired") if is_over else self
 
     def __repr__(self) -> str:
         return f"Session(session_id='{self.session_id[:8]}...', status={self.status!r})"

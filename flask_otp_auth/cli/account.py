@@ -84,12 +84,11 @@ def _account(record: AccountRecord, state: AppState, reveal: bool) -> dict[str, 
 
 
 def _session(session: Session, reveal: bool) -> dict[str, Any]:
-    is_over = session.status == "pending" and utc_now() >= session.expires_at
     return {
         "session": session.session_id if reveal else short(session.session_id),
         "purpose": session.purpose or "login",
         "method": session.method,
-        "status": "expired" if is_over else session.status,
+        "status": session.at(utc_now()).status,
         "attempts": session.attempts,
         "maxAttempts": session.max_attempts,
         "resends": session.resends,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from .. import events, identifiers
@@ -123,9 +122,7 @@ def look_up(state: AppState, session_id: str) -> Session | None:
     if not is_session_id(session_id):
         return None
     session = state.sessions.find(session_id)
-    if session is not None and session.status == "pending" and utc_now() >= session.expires_at:
-        return replace(session, status="expired")
-    return session
+    return None if session is None else session.at(utc_now())
 
 
 def require_admitted(
