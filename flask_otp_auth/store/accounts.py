@@ -6,7 +6,6 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, cast
 
 from pymongo import ReturnDocument
@@ -106,10 +105,15 @@ class AccountStore:
             "until": reserve and reserve.expires_at + late,
         }
         fields = ("event", "granted", "retryAt", "settle", "limit")
-        document = self._update_device(self._new, asking, self._admit, variables, fields)
-        if document is None or document["event"] == Event.DISABLED:
-            owner = asking[0].owner
-            document = _upsert(self._new, owner, self._admit, variables, fields)
+        document = None
+        for device in (account for account in asking if account.device is not None):
+            found = _update(self._new, device, self._admit, variables, fields)
+            if found is not None and found["event"] != Event.DISABLED:
+                document = found
+                if found["event"] == Event.SENT:
+                    break
+        if document is None:
+            document = _upsert(self._new, asking[0].owner, self._admit, variables, fields)
         return Admission(
             account=AccountId.parse(document["_id"]),
             event=Event(document["event"]),
@@ -117,27 +121,6 @@ class AccountStore:
             retry_at=document.get("retryAt"),
             settle=document["settle"],
             limit=document["limit"],
-        )
-
-    def _update_device(
-        self,
-        collection: Collection[Document],
-        asking: Sequence[AccountId],
-        update: list[Stage],
-        variables: Mapping[str, Any],
-        fields: Sequence[str],
-    ) -> Document | None:
-        """Update the document of the device that has the fewest failures, if there is any."""
-        devices = [str(account) for account in asking if account.device is not None]
-        if not devices:
-            return None
-        return collection.find_one_and_update(
-            {"_id": {"$in": devices}},
-            update,
-            projection=fields,
-            sort=[("failures", 1)],
-            return_document=ReturnDocument.AFTER,
-            let=variables,
         )
 
     def give_back(
@@ -165,7 +148,9 @@ class AccountStore:
         """
         variables = {"now": now, "session": session_id, "judgedAt": judged_at}
         fields = ("event", "failures", "open.session")
-        document = self._update_device(self._collection, [account], self._fail, variables, fields)
+        document = None
+        if account.device is not None:
+            document = _update(self._collection, account, self._fail, variables, fields)
         if document is None:
             document = _upsert(self._collection, account.owner, self._fail, variables, fields)
         sessions = [reservation["session"] for reservation in document["open"]]
@@ -266,27 +251,32 @@ class AccountStore:
         self._collection.create_index("expireAt", expireAfterSeconds=0)
 
 
-def _upsert(
+def _update(
     collection: Collection[Document],
     account: AccountId,
     update: list[Stage],
     variables: Mapping[str, Any],
     fields: Sequence[str],
-) -> Document:
-    """Update a document, or create it, and return what the update decided."""
-    run = partial(
-        collection.find_one_and_update,
+    *,
+    upsert: bool = False,
+) -> Document | None:
+    """Update a document, if it is there, and return what the update decided."""
+    return collection.find_one_and_update(
         {"_id": str(account)},
         update,
         projection=fields,
-        upsert=True,
+        upsert=upsert,
         return_document=ReturnDocument.AFTER,
         let=variables,
     )
+
+
+def _upsert(*arguments: Any) -> Document:
+    """Update a document, or create it, and return what the update decided."""
     try:
-        return cast(Document, run())
+        return cast(Document, _update(*arguments, upsert=True))
     except DuplicateKeyError:  # another request has just created the document
-        return cast(Document, run())
+        return cast(Document, _update(*arguments, upsert=True))
 
 
 def _devices_of(account: AccountId) -> dict[str, Any]:

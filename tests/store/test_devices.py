@@ -123,13 +123,23 @@ def test_a_device_that_has_to_wait_is_not_let_through_as_anybody_else(
     assert (refused.account, refused.event) == (device, why)
 
 
-def test_of_several_devices_that_a_request_names_a_disabled_one_hides_none(
-    account: Account,
+@pytest.mark.parametrize("hidden", ["disabled", "has to wait", "forgotten"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_several_devices_that_a_request_names_none_hides_the_one_that_may_ask(
+    is_first: bool, hidden: str, account: Account, documents: Documents
 ) -> None:
-    disabled, own = trust(account), trust(account)
-    fail(account, disabled)
+    other, own = trust(account), trust(account)
+    if hidden == "disabled":
+        fail(account, other)
+    elif hidden == "has to wait":
+        account.ask(NOW, other)
+    else:
+        documents.delete_one({"_id": str(other)})
+    account.ask()
 
-    assert account.ask(NOW, disabled, own).account == own
+    asking = [own, other] if is_first else [other, own]
+    assert account.ask(NOW, *asking).account == own
+    assert account.ask(NOW, *asking).account != account.id  # nor does it use up the account's
 
 
 def test_a_right_code_on_a_device_clears_that_device_alone(account: Account) -> None:

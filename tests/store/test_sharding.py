@@ -24,11 +24,15 @@ def test_every_command_of_a_login_names_one_document_by_its_shard_key(
     make_world: MakeWorld,
 ) -> None:
     heard = Heard()
-    world = make_world(guarded=True, IDENTIFIER_LIMITS="9 per day", listeners=[heard])
+    limits = "9 per day"
+    world = make_world(
+        guarded=True, IDENTIFIER_LIMITS=limits, TRUSTED_DEVICES=3600, listeners=[heard]
+    )
+    token = world.verify(world.initiate(), world.code).json["data"]["deviceToken"]
     world.initiate("before@example.com", "email")
     heard.commands.clear()
 
-    session_id = world.initiate()
+    session_id = world.initiate(deviceToken=token)
     world.verify(session_id, world.wrong_code)
     world.client.post("/otp/resend", json={"sessionId": session_id})
     assert world.verify(session_id, world.code).status_code == 200
