@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from flask import Flask, current_app, has_request_context, request
+from werkzeug.exceptions import HTTPException
 
 from . import flow
 from .exceptions import InvalidRequest, OtpAuthError
@@ -149,12 +150,14 @@ class PythonApi:
         return flow.confirm(self._state(), checked["session_id"], checked["code"], bound)
 
     def message(
-        self, outcome: VerifyResult | ConfirmResult | OtpAuthError, language: str | None = None
+        self,
+        outcome: VerifyResult | ConfirmResult | OtpAuthError | HTTPException,
+        language: str | None = None,
     ) -> str:
         """Return what to say to a person about a result or an error, in the words of the page.
 
         :param outcome: a result of :meth:`verify` or :meth:`confirm`, or an error that one of the
-            methods has raised.
+            methods or :meth:`limit_client` has raised.
         :param language: a BCP 47 tag; without it, the language of the current request.
         :returns: a sentence, in plain text. For :exc:`~flask_otp_auth.exceptions.Refused` it is the
             text of the application.

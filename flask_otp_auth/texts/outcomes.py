@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from werkzeug.exceptions import HTTPException, TooManyRequests
+
 from ..exceptions import (
     IdentifierLocked,
     InvalidIdentifier,
@@ -15,33 +17,35 @@ from ..exceptions import (
     SessionAlreadyVerified,
     SessionExpired,
     SessionNotFound,
-    TooManyRequests,
     TooManyResends,
 )
 from ..types import ConfirmResult, VerifyResult
 from . import Texts
 
 _UNITS = ((3600, "hour"), (60, "minute"), (1, "second"))
-_OF_ERRORS: tuple[tuple[type[OtpAuthError], str], ...] = (
+_OF_ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (SessionAlreadyVerified, "used"),
     (SessionExpired, "expired"),
     (SessionNotFound, "expired"),
-    (TooManyRequests, "limited"),
     (IdentifierLocked, "waiting"),
     (TooManyResends, "no_more"),
+    (TooManyRequests, "limited"),
     (SendFailed, "not_sent"),
     (ServiceUnavailable, "unavailable"),
 )
 _SOON = 5  # seconds to wait when nobody knows how long
 
 
-def sentence(texts: Texts, outcome: VerifyResult | ConfirmResult | OtpAuthError) -> str:
+def sentence(
+    texts: Texts, outcome: VerifyResult | ConfirmResult | OtpAuthError | HTTPException
+) -> str:
     """Return what to say to a person about an outcome.
 
     :param texts: the texts in the language of the person.
-    :param outcome: a result of ``verify`` or ``confirm``, or an error of the Python API.
+    :param outcome: a result of ``verify`` or ``confirm``, or an error of the Python API
+        or of a limit of Flask-Limiter.
     """
-    if isinstance(outcome, OtpAuthError):
+    if isinstance(outcome, Exception):
         return _of_error(texts, outcome)
     left = outcome.remaining_attempts
     match outcome.status:
@@ -57,14 +61,14 @@ def sentence(texts: Texts, outcome: VerifyResult | ConfirmResult | OtpAuthError)
     return texts.say(outcome.status)
 
 
-def _of_error(texts: Texts, error: OtpAuthError) -> str:
+def _of_error(texts: Texts, error: Exception) -> str:
     if isinstance(error, Refused):
         return error.detail
     if isinstance(error, InvalidIdentifier):
         return texts.say("invalid_email" if "email" in error.detail else "invalid_sms")
     if isinstance(error, InvalidRequest):
         return texts.say(_of_fields(error))
-    wait = getattr(error, "retry_after", None)
+    wait: int | None = getattr(error, "retry_after", None)
     key = next((key for kind, key in _OF_ERRORS if isinstance(error, kind)), "failed")
     if key == "waiting" and wait is None:
         return texts.say("disabled")

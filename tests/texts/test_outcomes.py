@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.world import World
+from werkzeug.exceptions import TooManyRequests as TooManyOfTheHost
 
 from flask_otp_auth import exceptions
 from flask_otp_auth.exceptions import (
@@ -53,6 +54,7 @@ OUTCOMES: list[tuple[Any, str]] = [
     (TooManyRequests(retry_after=30, scope="identifier"), f"{LIMITED}30 seconds."),
     (TooManyRequests(retry_after=90, scope="identifier"), f"{LIMITED}2 minutes."),
     (TooManyRequests(retry_after=86_399, scope="identifier"), f"{LIMITED}24 hours."),
+    (TooManyOfTheHost(retry_after=30), f"{LIMITED}30 seconds."),
     (IdentifierLocked(retry_after=60), "To keep the account safe, try again in 60 seconds."),
     (IdentifierLocked(), "it is closed for now. Please contact support."),
     (TooManyResends(), "No more codes can be sent for now."),
