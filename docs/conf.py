@@ -37,11 +37,11 @@ python_use_unqualified_type_names = True
 nitpicky = True
 _THEIRS = (
     r"(flask|flask_limiter|flask_pymongo|werkzeug|marshmallow|blinker|collections|datetime"
-    r"|typing|_typeshed|bson|pymongo|limits|prometheus_client)\..*"
+    r"|typing|_typeshed|uuid|bson|pymongo|limits|prometheus_client)\..*"
 )
 _BUILTIN = r"(str|int|float|bool|bytes|dict|list|None|object|Exception|ValueError|TypeError)"
 # Type variables of the decorators, by the names that a reader of a signature sees.
-_VARIABLES = r"(flask_otp_auth\.extension\.)?(SendCode|GetUser|VerifySuccess)"
+_VARIABLES = r"(flask_otp_auth\.[a-z_.]+\.)?(SendCode|GetUser|VerifySuccess|View)"
 _OTHERS = (
     r"(Fields|RuntimeError|UserWarning|HTTPException|datetime|Flask|PyMongo|Limiter|Any|optional)"
 )
