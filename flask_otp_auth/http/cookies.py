@@ -12,7 +12,7 @@ from .. import tokens
 from ..clock import utc_now
 from ..devices import TOKEN_MAX
 from ..state import AppState, state_of
-from ..types import AuthResult
+from ..types import AuthResult, VerifyResult
 
 DEVICE_COOKIE = "otp_device"
 # A sibling subdomain can set cookies of this name, which the browser sends beside the owner's.
@@ -38,6 +38,14 @@ def set_token_cookies(response: Response, auth: AuthResult) -> None:
     if max_age is not None:
         max_age = max(max_age, _seconds_left(auth.token))
     set_access_cookies(response, auth.token, max_age=max_age)
+
+
+def set_login_cookies(response: Response, result: VerifyResult, state: AppState) -> None:
+    """Set the cookies of a login that has succeeded, unless the application makes its own."""
+    if not state.handlers.makes_own_tokens:
+        set_token_cookies(response, AuthResult(result.user, result.token, result.refresh_token))
+    if result.device_token is not None and tokens.uses_cookies():
+        set_device_cookie(response, result.device_token, state)
 
 
 def _seconds_left(token: str) -> int:

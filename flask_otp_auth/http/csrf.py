@@ -8,7 +8,8 @@ from typing import Any
 from flask import current_app
 from flask_jwt_extended.config import config
 
-_JSON_ONLY = ("initiate", "resend", "verify")
+# The forms of the login page are taken from the page alone, by their origin.
+_CHECKED_OTHERWISE = ("initiate", "resend", "verify", "login_form")
 _BY_TOKEN = ("refresh", "logout")
 
 
@@ -28,6 +29,6 @@ def exempt_json_endpoints(endpoint: str | None, _values: dict[str, Any] | None) 
         return
     name = endpoint.rpartition(".")[2]
     # Flask-JWT-Extended has its own CSRF protection for tokens in cookies.
-    exempt = name in _JSON_ONLY or (name in _BY_TOKEN and config.cookie_csrf_protect)
+    exempt = name in _CHECKED_OTHERWISE or (name in _BY_TOKEN and config.cookie_csrf_protect)
     if exempt and isinstance(protect, flask_wtf.CSRFProtect):
         protect.exempt(current_app.view_functions[endpoint])

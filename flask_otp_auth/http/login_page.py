@@ -107,8 +107,7 @@ def _for_script(settings: Settings, texts: Texts) -> Markup:
     page: dict[str, Any] = {
         # Relative to the page, so it includes any prefix that a proxy has added.
         "baseUrl": url_for("otp_auth.login").removesuffix("/login"),
-        "next": next_path(request.args.get("next"))
-        or request.script_root + settings.login_redirect,
+        "next": destination(settings),
         "fresh": fresh,
         "refresh": settings.refresh_token and not fresh and _has_refresh_cookie(),
         "language": texts.language,
@@ -120,6 +119,12 @@ def _for_script(settings: Settings, texts: Texts) -> Markup:
         "texts": words if settings.send_to_unknown else {**words, "sent": words["maybe_sent"]},
     }
     return escape(write_json(page))
+
+
+def destination(settings: Settings) -> str:
+    """Return the path where a login leads to."""
+    wanted = next_path(request.args.get("next"))
+    return wanted or request.script_root + settings.login_redirect
 
 
 def _cookies() -> dict[str, Any]:

@@ -14,11 +14,10 @@ from werkzeug.exceptions import HTTPException
 from .. import events, flow, tokens
 from ..language import preferred_language
 from ..state import AppState, state_of
-from ..types import AuthResult
-from . import login_page, schemas, token_views
+from . import login_form, login_page, schemas, token_views
 from .body import read_body
 from .client_limits import check_of_late_limiter, limited
-from .cookies import device_tokens, set_device_cookie, set_token_cookies
+from .cookies import device_tokens, set_login_cookies
 from .csrf import exempt_json_endpoints
 from .errors import (
     BLUEPRINT,
@@ -48,6 +47,7 @@ def register(app: Flask, state: AppState) -> None:
     blueprint.add_url_rule("/verify", view_func=verify, methods=["POST"])
     token_views.add_routes(blueprint, state)
     login_page.add_route(app, blueprint, state)
+    login_form.add_route(blueprint, state)
     limiter = state.limiter
     for path, view in (("/initiate", initiate), ("/resend", resend)):
         view_func = view if limiter is None else limited(view, limiter)
@@ -94,19 +94,14 @@ def verify() -> Response:
     state = state_of(current_app)
     body = schemas.load(schemas.verify_request, _body())
     result = flow.verify(state, body["session_id"], body["code"])
-    device_token = result.device_token
-    if tokens.uses_cookies():
-        result = replace(result, device_token=None)
+    shown = replace(result, device_token=None) if tokens.uses_cookies() else result
     own_tokens = state.handlers.makes_own_tokens
     try:
-        data = schemas.dump_verify(result, with_tokens=own_tokens or not tokens.only_cookies())
+        data = schemas.dump_verify(shown, with_tokens=own_tokens or not tokens.only_cookies())
         response = json_answer(_STATUS[result.status], {"data": data})
     except (TypeError, ValueError, RecursionError) as error:
         raise events.user_without_json(body["session_id"], error) from None
-    if not own_tokens:
-        set_token_cookies(response, AuthResult(result.user, result.token, result.refresh_token))
-    if device_token is not None and tokens.uses_cookies():
-        set_device_cookie(response, device_token, state)
+    set_login_cookies(response, result, state)
     return response
 
 

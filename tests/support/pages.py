@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -20,13 +30,25 @@ from support.servers import Site, gunicorn
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_MS = 20_000
+#: The pages of the demo under a name, over plain HTTP, which a browser trusts less than loopback.
+ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP *.example 127.0.0.1"]
+
+expect.set_options(timeout=PATIENCE_MS)
+
+needs_chromium = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None or sys.platform == "win32",
+        reason="needs chromium (apt-get install chromium) and gunicorn",
+    ),
+]
 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """Run the browser of the system; nothing is downloaded."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
 
@@ -102,3 +124,57 @@ class Window:
         tab = self.context.new_page()
         tab.goto(url)
         return tab
+
+
+OpenWindow = Callable[..., Window]
+
+
+def open_login(window: Window, demo: Running, query: str = "") -> Page:
+    return window.open(f"{demo.site.url}/otp/login{query}")
+
+
+def ask_for_code(tab: Page, identifier: str) -> None:
+    tab.get_by_label("Email address").fill(identifier)
+    tab.get_by_role("button", name="Send code").click()
+    expect(code_field(tab)).to_be_focused()
+
+
+def code_field(tab: Page) -> Locator:
+    return tab.get_by_label("Code", exact=True)
+
+
+def paste(tab: Page, text: str) -> None:
+    """Paste *text* into the field for the code, as the browser hands it to the page."""
+    code_field(tab).evaluate(
+        """(field, text) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text/plain", text);
+            const event = new ClipboardEvent("paste", {clipboardData, cancelable: true});
+            if (field.dispatchEvent(event)) document.execCommand("insertText", false, text);
+        }""",
+        text,
+    )
+
+
+def try_code(tab: Page, code: str) -> None:
+    """Enter a code, not the one that was tried last, and wait for the answer."""
+    with tab.expect_response("**/otp/verify"):
+        code_field(tab).fill(code)
+    expect(tab.locator("[aria-busy]")).to_have_count(0)
+
+
+def message(tab: Page) -> Locator:
+    return tab.get_by_role("alert")
+
+
+def sign_in(window: Window, demo: Running, address: str) -> Page:
+    tab = open_login(window, demo)
+    ask_for_code(tab, address)
+    code_field(tab).fill(demo.code(address))
+    expect_signed_in(tab, address)
+    return tab
+
+
+def expect_signed_in(tab: Page, identifier: str) -> None:
+    expect(tab.get_by_role("heading")).to_have_text("You are signed in")
+    expect(tab.locator("#identifier")).to_have_text(identifier)

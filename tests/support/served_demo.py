@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flask import Flask, Response
 from flask_cors import CORS
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from quickstart import create_app as create_demo
 
@@ -27,4 +28,6 @@ def create_app() -> Flask:
         response.headers["X-Process"] = str(os.getpid())
         return response
 
+    # Below a path too, as on a site of several applications.
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/shop": app.wsgi_app})  # type: ignore[method-assign]
     return app

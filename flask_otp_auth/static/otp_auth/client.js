@@ -182,12 +182,16 @@ function forgetLogin() {
 function refreshCookie(signal) {
   const name = configuration.refreshCsrfCookie;
   const before = cookie(name);
-  return oneAtATime(() => {
-    const now = cookie(name);
-    if (before !== null && now !== null && now !== before) {
-      return { status: "success" }; // another tab has refreshed in the meantime
+  const isDone = () => before !== null && ![before, null].includes(cookie(name)); // by another tab
+  return oneAtATime(async () => {
+    try {
+      return isDone() ? { status: "success" } : await refreshWith(csrf(name), signal);
+    } catch (error) {
+      if (isDone()) {
+        return { status: "success" };
+      }
+      throw error;
     }
-    return refreshWith(csrf(name), signal);
   });
 }
 
@@ -199,9 +203,7 @@ async function refreshWith(headers, signal) {
 
 let last = Promise.resolve();
 
-/**
- * Run `work` while no other tab does, or without the Web Locks API, while no other call does.
- *
+/** Run `work` while no other tab does, or without the Web Locks API, while no other call does.
  * @template T
  * @param {() => T | Promise<T>} work
  * @returns {Promise<T>}
@@ -216,9 +218,7 @@ function oneAtATime(work) {
 }
 
 /** @param {any} data @returns {Sent} */
-function sent({ sessionId, expiresAt, ttl }) {
-  return { status: "sent", sessionId, expiresAt: new Date(expiresAt), ttl };
-}
+const sent = (data) => ({ ...data, status: "sent", expiresAt: new Date(data.expiresAt) });
 
 /** @param {string} name @returns {string | null} */
 function cookie(name) {

@@ -1,0 +1,105 @@
+"""The forms of the login page, as a browser posts them that does not run its script."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from flask_jwt_extended import jwt_required
+from support.world import MakeWorld, World
+
+HOME = {"Origin": "http://localhost"}
+ADDRESS = "reader@example.com"
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    return make_world(config={"JWT_TOKEN_LOCATION": ["cookies"]}, LOGIN_PAGE=True)
+
+
+def ask(world: World, headers: dict[str, str] = HOME, **form: str) -> Any:
+    form = form if "session" in form else {"via": "email", "identifier": ADDRESS, **form}
+    return world.client.post("/otp/login?next=/me", data=form, headers=headers)
+
+
+def session_of(answer: Any) -> str:
+    [session_id] = re.findall(r'name="session" value="([0-9a-f]{32})"', answer.text)
+    return str(session_id)
+
+
+def test_person_without_javascript_signs_in_and_goes_on_to_next(world: World) -> None:
+    @world.app.get("/me")
+    @jwt_required()
+    def me() -> str:
+        return "welcome"
+
+    second_step = ask(world)
+    assert second_step.status_code == 200
+    assert "<title>Enter your code" in second_step.text
+    assert f"a code of 6 digits to {ADDRESS}" in second_step.text
+    code = f"{world.code[:3]} {world.code[3:]}"
+    answer = ask(world, session=session_of(second_step), code=code)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/me")
+    token = answer.headers["Set-Cookie"].partition(";")[0]
+    assert world.client.get("/me", headers={"Cookie": token}).text == "welcome"
+
+
+def test_what_is_no_code_costs_no_try_and_a_wrong_one_does(world: World) -> None:
+    session = session_of(ask(world))
+    for typed in ("", "12", "the code", "1" * 100):
+        assert "The code has 6 digits." in ask(world, session=session, code=typed).text
+    wrong = [ask(world, session=session, code=world.wrong_code) for _ in range(3)]
+    assert [answer.status_code for answer in wrong] == [401, 401, 403]
+    assert "You have 2 tries left." in wrong[0].text
+    assert "That was one wrong code too many." in wrong[2].text
+    assert 'name="session" value=""' in wrong[2].text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://localhost", "Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_form_of_another_site_sends_no_code_and_signs_nobody_in(
+    world: World, headers: dict[str, str]
+) -> None:
+    assert ask(world, headers).status_code == 403
+    assert world.outbox == []
+    session = world.initiate(ADDRESS, "email")
+    answer = ask(world, headers, session=session, code=world.code)
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_form_has_the_limits_of_the_endpoint(make_world: MakeWorld) -> None:
+    world = make_world(
+        config={"JWT_TOKEN_LOCATION": ["cookies"]},
+        LOGIN_PAGE=True,
+        CLIENT_LIMITS="3 per hour",
+        IDENTIFIER_LIMITS="1 per 30 seconds",
+    )
+    assert ask(world).status_code == 200
+    again = ask(world)
+    assert (again.status_code, again.headers["Retry-After"]) == (429, "30")
+    assert "Try again in 0:30." in again.text
+    world.initiate("other@example.com", "email")
+    over = ask(world, identifier="third@example.com")
+    assert over.status_code == 429
+    assert "That was many codes in a short time." in over.text
+    assert len(world.outbox) == 2
+
+
+def test_address_that_cannot_be_is_told_and_stays_in_its_field(world: World) -> None:
+    answer = ask(world, identifier='"><script>x')
+    assert answer.status_code == 400
+    assert "This is not an email address that we can send to." in answer.text
+    assert 'value="&#34;&gt;&lt;script&gt;x"' in answer.text
+    number = ask(world, via="sms", identifier="12")
+    assert "This is not a phone number that we can send to." in number.text
