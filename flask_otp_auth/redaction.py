@@ -12,6 +12,7 @@ from .identifiers import mask
 # Repeats are bounded or do not overlap, so that no text takes more than linear time.
 _DIGITS = re.compile(r"[0-9](?:(?:[ ()+\-]|%2[089BD])?[0-9])*", re.IGNORECASE)
 _SEPARATORS = re.compile(r"%2[089BD]|[^0-9]", re.IGNORECASE)
+_BETWEEN = r"(?:%[0-9A-F]{2}|[^0-9]){0,2}"
 _SESSION_ID = re.compile(r"([0-9a-f]{8})[0-9a-f]{24}", re.IGNORECASE)
 _JWT = re.compile(r"eyJ[\w.-]+")
 _AT = re.compile(r"@|%(?:25)*40")
@@ -48,6 +49,8 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
     if cut > 0:
         text = text[:_LONGEST]
     if identifier:
+        if "@" not in identifier:
+            text = _spaced(identifier.lstrip("+")).sub(mask(identifier), text)
         for form in (identifier, quote(identifier, safe="")):
             text = re.sub(re.escape(form), lambda _: mask(identifier), text, flags=re.IGNORECASE)
     text = _JWT.sub("[token]", text)
@@ -61,9 +64,16 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
         return found[0] if len(digits) < _SHORTEST_PHONE else f"*****{digits[-2:]}"
 
     text = _DIGITS.sub(number, text)
+    if code and code != ANY_CODE:
+        text = _spaced(code).sub("[code]", text)
     if cut > 0:  # the text may end with half a secret, which no pattern matches
         text = f"{text[:-_LONGEST_SECRET]}... [and over {cut} characters more]"
     return text
+
+
+def _spaced(digits: str) -> re.Pattern[str]:
+    """Return a pattern for known digits, also with up to two characters between any two of them."""
+    return re.compile(r"(?:\+|%2B)?" + _BETWEEN.join(digits), re.IGNORECASE)
 
 
 def describe(error: BaseException, code: str | None = None, identifier: str | None = None) -> str:

@@ -51,6 +51,16 @@ def test_a_message_keeps_its_sense_and_loses_its_secrets(text, redacted):
         assert redact(text, CODE, PHONE) == redacted
 
 
+SEPARATORS = [",", ".", "\n", "\t", "_", "/", "\u00a0", "x", ", ", ") ", "%2C", "%20", "'"]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_gateway_that_spells_out_the_number_or_the_code_does_not_tell_it(separator):
+    for secret, shown in ((PHONE[1:], "+467*****67"), (CODE, "[code]")):
+        text = f"cannot send to <{separator.join(secret)}>"
+        assert redact(text, CODE, PHONE) == f"cannot send to <{shown}>"
+
+
 @pytest.mark.parametrize(
     "text",
     [
