@@ -34,6 +34,7 @@ def message(
     locale: str | None = None,
     passed: int = 0,
     client: str | None = None,
+    purpose: str | None = None,
 ) -> Message:
     """Render the message of a login that was asked for so many seconds ago."""
     settings = world.app.extensions["otp_auth"].settings
@@ -51,6 +52,7 @@ def message(
         verified_at=None,
         payload=payload,
         locale=locale,
+        purpose=purpose,
     )
     outgoing = OutgoingCode(session, "012345", b"", ASKED_AT, client)
     with world.app.app_context():
@@ -193,6 +195,26 @@ def test_email_says_when_and_from_where_its_code_was_asked_for(
     assert "203.0.113.7" not in message(world, locale=language, client="203.0.113.7").text
 
 
+SIGN_IN = ["sign-in", "inloggning", "anmelde", "connexion", "acceso"]
+CONFIRMATION = ["confirmation", "bekräftelse", "bestätigung", "confirmation", "confirm"]
+
+
+@pytest.mark.parametrize(
+    ("language", "sign_in", "confirmation"),
+    list(zip(LANGUAGES, SIGN_IN, CONFIRMATION, strict=True)),
+)
+def test_code_for_a_purpose_is_called_a_confirmation_code_and_never_a_sign_in_code(
+    make_world: MakeWorld, language: str, sign_in: str, confirmation: str
+) -> None:
+    world = make_world(APP_NAME="Shop")
+    for purpose, named, other in ((None, sign_in, confirmation), ("pay", confirmation, sign_in)):
+        for method in ("sms", "email"):
+            shown = message(world, method, locale=language, purpose=purpose)
+            for text in filter(None, (shown.subject, shown.text, shown.html)):
+                assert named in text.lower()
+                assert other not in text.lower()
+
+
 def test_address_that_is_none_is_one_short_line_of_text_and_no_markup(
     make_world: MakeWorld,
 ) -> None:
@@ -213,10 +235,12 @@ def test_templates_are_given_everything_that_is_known_of_a_code(
     shown = " | ".join(f"{{{{ {name} }}}}" for name in [*names, "client", "asked_at.tzinfo"])
     override(world, tmp_path, "code.email.html", shown)
 
-    html = message(world, "email", {"a": 1}, locale="pt-BR", passed=61, client="203.0.113.7").html
+    html = message(
+        world, "email", {"a": 1}, locale="pt-BR", passed=61, client="203.0.113.7", purpose="pay"
+    ).html
 
     assert html.strip() == (
-        "012345 | 239 | Shop | https://example.com | pt-BR | {&#39;a&#39;: 1} | None | "
+        "012345 | 239 | Shop | https://example.com | pt-BR | {&#39;a&#39;: 1} | pay | "
         "2026-01-02 03:04:05+00:00 | 203.0.113.7 | UTC"
     )
 
