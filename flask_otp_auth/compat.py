@@ -38,6 +38,15 @@ def falls_back_to_memory(limiter: Limiter) -> bool:
     return bool(limiter._in_memory_fallback_enabled)
 
 
+def is_limited(view: Callable[..., Any], limiter: Limiter) -> bool:
+    """Return whether a decorator of a Limiter has wrapped a view.
+
+    That decorator counts every rule of the view, and a second one would count them again. The mark
+    that it leaves, by which Flask-Limiter notices the same, is the only sign of it.
+    """
+    return getattr(view, "__wrapper-limiter-instance", None) == limiter
+
+
 def forbid_memory(limiter: Limiter) -> None:
     """Have a Limiter refuse what it cannot count, instead of counting it in memory.
 

@@ -11,11 +11,13 @@ from typing import TypeVar
 
 from blinker import NamedSignal
 from flask import current_app, has_app_context
+from limits import RateLimitItem
 
 from . import identifiers, signals
 from .exceptions import AuthenticationFailed, OtpAuthError, RequestError, SendFailed
 from .redaction import ANY_CODE, describe, short
 from .types import Method, Session
+from .wording import limit
 
 _log = logging.getLogger("flask_otp_auth")
 
@@ -64,7 +66,7 @@ def code_not_withdrawn(session: Session, error: OtpAuthError) -> None:
 
 
 def send_refused(
-    session: Session, reason: str, *, is_stored: bool, rule: str | None = None
+    session: Session, reason: str, *, is_stored: bool, rule: RateLimitItem | None = None
 ) -> None:
     """Report a code that an account did not admit.
 
@@ -72,25 +74,31 @@ def send_refused(
     :param is_stored: whether there is such a session.
     :param rule: the limit that was reached, for ``"identifier"``.
     """
+    if rule is not None:
+        _log_rule("code refused: OTP_AUTH_IDENTIFIER_LIMITS allows %s", rule)
     _notify(
         signals.rate_limited,
         method=session.method,
         identifier=session.identifier,
         session_id=session.session_id if is_stored else None,
         reason=reason,
-        bound=rule,
+        bound=None if rule is None else str(rule),
     )
 
 
-def client_refused(rule: str) -> None:
+def client_refused(rule: RateLimitItem) -> None:
     """Report a client that reached a limit on the requests for codes.
 
-    :param rule: the limit that was reached, such as ``10 per 15 minutes``.
+    :param rule: the limit that was reached.
     """
+    _log_rule("client refused: OTP_AUTH_CLIENT_LIMITS allows %s", rule)
+    _notify(signals.rate_limited, reason="client", bound=str(rule))
+
+
+def _log_rule(text: str, rule: RateLimitItem) -> None:
     # Who develops has to see it; in production anybody could fill the log with warnings.
-    level = logging.WARNING if current_app.debug else logging.INFO
-    _log.log(level, "client refused: OTP_AUTH_CLIENT_LIMITS allows %s", rule)
-    _notify(signals.rate_limited, reason="client", bound=rule)
+    in_debug_mode = has_app_context() and current_app.debug
+    _log.log(logging.WARNING if in_debug_mode else logging.INFO, text, limit(rule))
 
 
 def code_accepted(session: Session) -> None:

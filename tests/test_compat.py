@@ -40,6 +40,15 @@ def test_the_key_function_of_a_limiter_is_known() -> None:
     assert compat.key_function(limiter()) is the_key
 
 
+def test_a_view_that_a_limiter_has_wrapped_is_known() -> None:
+    one, other = limiter(), limiter()
+    view = one.limit("1 per day")(the_key)
+
+    assert compat.is_limited(view, one)
+    assert not compat.is_limited(view, other)
+    assert not compat.is_limited(the_key, one)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [({}, False), ({"swallow_errors": True}, True), ({"RATELIMIT_SWALLOW_ERRORS": True}, True)],

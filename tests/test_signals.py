@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import limits
 import pytest
 import time_machine
 from blinker import NamedSignal
@@ -343,7 +344,7 @@ def test_a_failure_outside_an_application_context_is_logged_though_nobody_can_be
         heard.append(carried)
 
     with signals.rate_limited.connected_to(receiver), signals.sign_in_failed.connected_to(receiver):
-        events.client_refused()
+        events.client_refused(limits.parse("1 per day"))
         failure = events.user_without_json("0" * 32, TypeError("a Color has no JSON form"))
 
     assert heard == []

@@ -147,7 +147,7 @@ def require_admitted(
         session,
         _REFUSALS[admission.event],
         is_stored=is_stored,
-        rule=str(state.settings.identifier_limits[admission.limit]) if is_limited else None,
+        rule=state.settings.identifier_limits[admission.limit] if is_limited else None,
     )
     if is_limited:
         raise TooManyRequests(retry_after=wait, scope="identifier")

@@ -16,7 +16,6 @@ from limits.storage import MemoryStorage
 
 from .. import compat, findings
 from ..exceptions import ConfigurationError
-from ..settings.readers import rule_text
 from ..state import AppState, state_of
 from ..store.limiter_storage import storage_for
 from .client_key import NO_ADDRESS, client_key
@@ -165,13 +164,10 @@ def _always() -> bool:
     return True
 
 
-def exceeded_rule(limiter: Limiter) -> str | None:
-    """Return the rule of ``OTP_AUTH_CLIENT_LIMITS`` that the current request has exceeded.
-
-    :returns: a text such as ``10 per 15 minutes``, or ``None`` if the request exceeded none.
-    """
+def exceeded_rule(limiter: Limiter) -> RateLimitItem | None:
+    """Return the rule of ``OTP_AUTH_CLIENT_LIMITS`` that the current request has exceeded."""
     ours = (limit for limit in limiter.current_limits if limit.breached and is_ours(limit))
-    return next((rule_text(limit.limit) for limit in ours), None)
+    return next((limit.limit for limit in ours), None)
 
 
 def storage_failed(limiter: Limiter, error: Exception) -> bool:

@@ -9,8 +9,9 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from flask import Response, after_this_request, current_app
 from flask_limiter import Limiter, RateLimitExceeded
+from limits import RateLimitItem
 
-from .. import events
+from .. import compat, events
 from ..exceptions import ServiceUnavailable
 from ..findings.options import LIMITED
 from ..state import state_of
@@ -25,9 +26,6 @@ from .client_limits import (
 )
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-# Flask-Limiter's mark on a view that its own decorator has wrapped: that one counts our rules too.
-_COUNTED_INSIDE = "__wrapper-limiter-instance"
 
 
 class LimitedViews:
@@ -96,7 +94,7 @@ class _LimitedView:
         """
         if current_app.config.get("RATELIMIT_ENABLED", True):
             require_initialised(current_app, limiter)
-        inside = getattr(self._view, _COUNTED_INSIDE, None) == limiter
+        inside = compat.is_limited(self._view, limiter)
         if inside or any(map(is_ours, limiter.current_limits)):
             return
         try:
@@ -110,7 +108,7 @@ class _LimitedView:
             raise events.failed(away, "client limits: their storage failed", error) from None
 
 
-def _complete(error: RateLimitExceeded, rule: str, wait: int | None) -> None:
+def _complete(error: RateLimitExceeded, rule: RateLimitItem, wait: int | None) -> None:
     """Report a refusal, and have the answer say the wait, whoever makes it."""
     events.client_refused(rule)
     error.retry_after = wait

@@ -141,12 +141,6 @@ def limits(value: Any) -> tuple[RateLimitItem, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.get_expiry()))
 
 
-def rule_text(rule: RateLimitItem) -> str:
-    """Return a rule as people write it, such as ``10 per 15 minutes`` or ``100 per day``."""
-    unit = rule.GRANULARITY.name
-    return f"{rule.amount} per {unit if rule.multiples == 1 else f'{rule.multiples} {unit}s'}"
-
-
 def account_limits(value: Any) -> tuple[RateLimitItem, ...]:
     """Read rules for accounts, whose documents hold the time of each send and must stay small."""
     rules = limits(value)

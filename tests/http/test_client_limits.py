@@ -324,7 +324,18 @@ def test_the_log_says_which_rule_refused(
     [record] = [record for record in caplog.records if "client refused" in record.getMessage()]
     assert record.getMessage() == "client refused: OTP_AUTH_CLIENT_LIMITS allows 1 per 15 minutes"
     assert record.levelno == level
-    assert heard == ["1 per 15 minutes"]
+    assert heard == ["1 per 15 minute"]
+
+
+def test_the_log_says_which_rule_of_an_account_refused(
+    make_world: MakeWorld, clock: time_machine.Traveller, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(guarded=True)
+    caplog.set_level(logging.INFO, "flask_otp_auth")
+    ask(world)
+    ask(world)
+
+    assert "code refused: OTP_AUTH_IDENTIFIER_LIMITS allows 1 per 30 seconds" in caplog.text
 
 
 def test_a_limiter_that_is_none_is_refused_at_the_start(mongo_uri: str) -> None:

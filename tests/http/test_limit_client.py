@@ -91,7 +91,7 @@ def test_the_answer_is_the_hosts_own_and_says_the_wait(
     wait = int(refused.headers["Retry-After"])
     assert 3000 <= wait <= 3001
     assert refused.text == f"wait {wait} s"
-    assert heard == [("client", "3 per hour")]
+    assert heard == [("client", "3 per 1 hour")]
     assert "OTP_AUTH_CLIENT_LIMITS allows 3 per hour" in caplog.text
 
 
