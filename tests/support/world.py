@@ -9,7 +9,10 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_limiter import Limiter
 from flask_pymongo import PyMongo
+from limits.storage.mongodb import MongoDBStorage
+from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.monitoring import CommandListener
 
@@ -86,9 +89,18 @@ class World:
         assert self.app.extensions["otp_auth"].indexes._done.wait(30)
 
     def close(self) -> None:
-        """Close the connections to the database."""
+        """Close the connections to the database, and those of a Limiter of the host."""
         assert self.mongo.cx is not None
         self.mongo.cx.close()
+        for limiter in self.app.extensions.get("limiter", ()):
+            storage = limiter._storage
+            if isinstance(storage, MongoDBStorage):
+                # One without a client would open one in its destructor, whenever that runs.
+                storage._storage = storage._storage or MongoClient(connect=False)
+                storage._storage.close()
+
+
+Prepare = Callable[[Flask], Limiter | None]
 
 
 def build_world(
@@ -98,6 +110,7 @@ def build_world(
     handlers: bool = True,
     guarded: bool = False,
     listeners: Sequence[CommandListener] = (),
+    prepare: Prepare = lambda app: None,
     **options: Any,
 ) -> World:
     """Build an application; the one who does closes its ``mongo.cx``.
@@ -107,6 +120,7 @@ def build_world(
     :param guarded: whether the default limits and lockouts stay, which most tests would only run
         into.
     :param listeners: hear what goes to the database.
+    :param prepare: gets the app before FlaskOtpAuth does, and may return the Limiter to give it.
     :param options: ``CODE_LENGTH=4`` sets ``OTP_AUTH_CODE_LENGTH``.
     """
     app = Flask("world")
@@ -116,7 +130,7 @@ def build_world(
     app.config.update({f"OTP_AUTH_{key}": value for key, value in options.items()})
     world = World(app, FlaskOtpAuth(), PyMongo(app, event_listeners=listeners))
     try:
-        world.otp.init_app(app, mongo=world.mongo)
+        world.otp.init_app(app, mongo=world.mongo, limiter=prepare(app))
     except BaseException:
         world.close()
         raise
