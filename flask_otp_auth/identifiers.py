@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
-from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -101,7 +100,6 @@ def _readings(number: str) -> list[str]:
     return readings
 
 
-@cache
 def _phonenumbers() -> ModuleType | None:
     try:
         import phonenumbers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 
 import email_validator
 import phonenumbers
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flask_otp_auth import identifiers
 from flask_otp_auth.exceptions import InvalidIdentifier
 from flask_otp_auth.identifiers import account_of, knows_numbering_plans, mask, normalise
 
@@ -23,12 +21,9 @@ LOCAL = "l" * 64
 
 
 @pytest.fixture
-def without_phonenumbers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def without_phonenumbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test as if the extra ``phone`` was not installed."""
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
-    identifiers._phonenumbers.cache_clear()
-    yield
-    identifiers._phonenumbers.cache_clear()
 
 
 SPELLINGS = [

@@ -80,7 +80,7 @@ def test_a_resend_counts_in_the_cap_and_a_verify_does_not(build: Build) -> None:
 
     assert client.post("/otp/resend", json=session).status_code == 200
     assert client.post("/otp/resend", json=session).status_code == 429
-    assert client.post("/otp/verify", json={**session, "code": "x"}).status_code == 401
+    assert client.post("/otp/verify", json={**session, "code": "1234567"}).status_code == 401
 
 
 def test_no_code_is_sent_without_the_proof_of_a_captcha(build: Build) -> None:
@@ -91,7 +91,7 @@ def test_no_code_is_sent_without_the_proof_of_a_captcha(build: Build) -> None:
 
     assert [without.status_code, wrong.status_code, solved.status_code] == [403, 403, 200]
     assert without.json["error"]["code"] == "forbidden"
-    session = {"sessionId": solved.json["data"]["sessionId"], "code": "x"}
+    session = {"sessionId": solved.json["data"]["sessionId"], "code": "1234567"}
     assert app.test_client().post("/otp/verify", json=session).status_code == 401
 
 
@@ -150,7 +150,7 @@ def test_refusals_and_locks_raise_alarms_that_name_the_bound(build: Build) -> No
     client = app.test_client()
 
     for _ in range(3):
-        client.post("/otp/verify", json={"sessionId": session, "code": "x"})
+        client.post("/otp/verify", json={"sessionId": session, "code": "1234567"})
     for _ in range(2):
         ask(app, 1)
     ask(app, 2)
