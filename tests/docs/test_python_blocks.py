@@ -91,7 +91,6 @@ def names(mongo_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
         "typed_code": "480213",
         "old_key": secrets.token_hex(32),
         "new_key": secrets.token_hex(32),
-        "passwords": {},
         # What a fragment of a view or of a test stands among.
         "pytest": pytest,
         "request": request,
@@ -99,7 +98,6 @@ def names(mongo_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
         "url_for": url_for,
         "jwt_required": jwt_required,
     }
-    found["set_password"] = found["passwords"].__setitem__
     kept = [mongo]
     yield found
     kept += [value for value in found.values() if isinstance(value, PyMongo)]
@@ -227,37 +225,19 @@ def test_the_handlers_of_the_docs_send_find_and_sign_in(names: Names) -> None:
     assert names["users"].count_documents({"identifier": "new@example.com"}) == 1
 
 
-def test_the_token_for_a_new_password_opens_nothing_else(names: Names) -> None:
+def test_the_code_for_a_new_address_changes_it_and_signs_nobody_in(names: Names) -> None:
     initialise(names)
     run("payload.rst", names)
-    app = names["app"]
-    app.add_url_rule("/me", view_func=jwt_required()(lambda: request.path), endpoint="me")
-    code = lambda: names["provider"].texts[-1]  # noqa: E731
-    client = app.test_client()
+    texts, client, new = names["provider"].texts, names["app"].test_client(), "new@example.com"
+    bearer = {"Authorization": f"Bearer {sign_in(names['app'], lambda: texts[-1])['token']}"}
 
-    data = sign_in(app, code, payload={"purpose": "new password"})
-    bearer = {"Authorization": f"Bearer {data['token']}"}
+    started = client.post("/contact", json={"email": new}, headers=bearer)
+    [code] = re.findall(r"\b\d{6}\b", texts[-1])
+    body = {"sessionId": started.json["sessionId"], "code": code}
+    assert client.post("/otp/verify", json=body).status_code == 404
+    changed = client.post("/contact/confirm", json=body, headers=bearer)
 
-    assert client.get("/me", headers=bearer).status_code == 400
-    changed = client.post("/password", json={"password": "correct horse"}, headers=bearer)
-    assert changed.status_code == 204
-    assert names["passwords"] == {data["user"]["id"]: "correct horse"}
-
-
-def test_an_ordinary_token_sets_no_new_password(names: Names) -> None:
-    app = names["app"]
-    app.config["OTP_AUTH_IDENTIFIER_LIMITS"] = None
-    initialise(names)
-    run("payload.rst", names)
-    app.add_url_rule("/me", view_func=jwt_required()(lambda: request.path), endpoint="me")
-    client = app.test_client()
-
-    data = sign_in(app, lambda: names["provider"].texts[-1], payload={"purpose": "admin"})
-    bearer = {"Authorization": f"Bearer {data['token']}"}
-
-    assert client.get("/me", headers=bearer).status_code == 200
-    refused = client.post("/password", json={"password": "x"}, headers=bearer)
-    assert (refused.status_code, names["passwords"]) == (403, {})
+    assert (changed.status_code, changed.json) == (200, {"identifier": new})
 
 
 def test_moving_from_node_makes_the_tokens_that_flink_reads(names: Names) -> None:

@@ -11,10 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pymongo import MongoClient
 from support.world import SECRET_KEY
-from werkzeug.security import check_password_hash, generate_password_hash
 
 import login_sessions
-import password_reset
 import quickstart
 import roles
 from flask_otp_auth.testing import Outbox, otp_outbox
@@ -141,61 +139,3 @@ def test_person_sees_where_they_are_signed_in_and_ends_the_other_logins(
     assert here.get("/logins").text.count("by a code by email") == 1
     assert elsewhere.get("/me").status_code == 401
     close(app)
-
-
-NEW, NEWER = "correct horse battery staple", "a quite different long password"
-RESET = {"purpose": "password_reset"}
-
-
-@pytest.fixture
-def reset_app(mongo_uri: str, users: Any) -> Iterator[Flask]:
-    users.insert_one(
-        {"identifier": READER, "password": generate_password_hash("an older password")}
-    )
-    app = password_reset.create_app(config(mongo_uri))
-    yield app
-    close(app)
-
-
-def password_of(users: Any) -> str:
-    return str(users.find_one({"identifier": READER})["password"])
-
-
-def test_code_for_a_reset_sets_one_new_password_and_signs_nobody_in(
-    reset_app: Flask, users: Any
-) -> None:
-    client = reset_app.test_client()
-    with otp_outbox(reset_app) as outbox:
-        token = bearer(verify(client, outbox, READER, payload=RESET))
-
-    assert client.get("/me", headers=token).status_code == 403
-    for wrong in ({"password": "short"}, {"password": 5}, {}, [], "x"):
-        assert client.post("/password", json=wrong, headers=token).status_code == 400
-    assert client.post("/password", json={"password": NEW}, headers=token).status_code == 204
-    assert client.post("/password", json={"password": NEWER}, headers=token).status_code == 403
-    assert check_password_hash(password_of(users), NEW)
-
-
-def test_login_is_not_enough_for_a_new_password(reset_app: Flask, users: Any) -> None:
-    before = password_of(users)
-    client = reset_app.test_client()
-    with otp_outbox(reset_app) as outbox:
-        login = bearer(verify(client, outbox, READER, payload={"newPassword": NEW}))
-
-    assert client.get("/me", headers=login).status_code == 200
-    assert client.post("/password", json={"password": NEW}, headers=login).status_code == 403
-    assert client.post("/password", json={"password": NEW}).status_code == 401
-    assert password_of(users) == before
-
-
-def test_token_of_a_reset_dies_with_the_password_that_it_replaces(
-    reset_app: Flask, users: Any
-) -> None:
-    client = reset_app.test_client()
-    with otp_outbox(reset_app) as outbox:
-        first = bearer(verify(client, outbox, READER, payload=RESET))
-        second = bearer(verify(client, outbox, READER, payload=RESET))
-
-    assert client.post("/password", json={"password": NEW}, headers=second).status_code == 204
-    assert client.post("/password", json={"password": NEWER}, headers=first).status_code == 403
-    assert check_password_hash(password_of(users), NEW)

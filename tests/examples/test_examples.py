@@ -62,6 +62,8 @@ def test_every_example_has_a_test() -> None:
     examples = {path.name for path in (ROOT / "examples").iterdir() if path.is_dir()}
 
     assert examples - {"__pycache__"} == {
+        "change_contact",  # in test_purpose_examples.py
+        "step_up",  # in test_purpose_examples.py
         "audit",  # in test_audit_example.py
         "deploy",  # in faults/test_two_machines.py
         "forms",  # in test_forms_example.py
@@ -69,7 +71,7 @@ def test_every_example_has_a_test() -> None:
         "minimal",
         "monitoring",  # in test_metrics.py and test_monitoring_example.py
         "openapi_hosts",  # in openapi/test_hosts.py
-        "password_reset",
+        "new_password",  # in test_purpose_examples.py
         "quickstart",
         "recipes",  # in examples/test_recipes.py
         "react",  # in examples/test_react.py

@@ -152,15 +152,16 @@ def test_client_over_its_limit_reads_how_long_to_wait(app: Flask, mongo_uri: str
     limited.extensions["otp_auth"].mongo.cx.close()
 
 
-def test_blocked_user_reads_why(
-    client: FlaskClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocked_user_reads_why(client: FlaskClient, outbox: Outbox) -> None:
     def refuse(*args: Any) -> Any:
         raise Refused("Your account is closed until Monday.")
 
-    monkeypatch.setattr(forms.otp._handlers, "_get_user", refuse)
-    ask(client)
-    answer = enter(client, outbox.last_code(READER), follow_redirects=True)
+    forms.otp.get_user_handler(refuse)
+    try:
+        ask(client)
+        answer = enter(client, outbox.last_code(READER), follow_redirects=True)
+    finally:
+        forms.otp.get_user_handler(forms.get_or_add_user)
     assert said(answer) == "Your account is closed until Monday."
 
 
