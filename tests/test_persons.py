@@ -128,9 +128,9 @@ def test_export_has_all_that_is_stored_of_an_identifier_and_no_digest(
     assert (exported["identifier"], exported["method"]) == (NUMBER, "sms")
     [session] = exported["sessions"]
     assert session["payload"] == {"from": "newsletter"}
-    assert session["createdAt"] == NOW.isoformat()
+    assert session["createdAt"] == "2050-01-02T12:30:00.000Z"
     [account] = exported["accounts"]
-    assert account["sends"] == [NOW.isoformat()]
+    assert account["sends"] == ["2050-01-02T12:30:00.000Z"]
     stored = world.sessions.find_one({"identifier": NUMBER})
     assert stored is not None
     assert stored["digests"][0].hex() not in json.dumps(exported)

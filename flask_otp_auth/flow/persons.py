@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from .. import events, identifiers
 from ..clock import utc_now
 from ..state import AppState
-from ..store.account import AccountRecord
-from ..store.database import database_calls
+from ..store.database import database_calls, plain
 from ..types import Method, Session
 
 
@@ -25,12 +23,12 @@ def export(state: AppState, identifier: str, method: Method) -> dict[str, Any]:
     account = state.accounts.id_of(identifiers.account_of(identifier))
     with database_calls(state.settings.db_timeout):
         sessions = state.sessions.of_identifier(identifier)
-        accounts = state.accounts.find(account, utc_now())
+        accounts = state.accounts.export(account)
     return {
         "identifier": identifier,
         "method": method,
         "sessions": [_session(session) for session in sessions],
-        "accounts": [_account(record) for record in accounts],
+        "accounts": accounts,
     }
 
 
@@ -51,31 +49,19 @@ def erase(state: AppState, identifier: str, method: Method) -> int:
 
 
 def _session(session: Session) -> dict[str, Any]:
-    is_over = session.status == "pending" and utc_now() >= session.expires_at
-    return {
-        "sessionId": session.session_id,
-        "status": "expired" if is_over else session.status,
-        "purpose": session.purpose,
-        "attempts": session.attempts,
-        "maxAttempts": session.max_attempts,
-        "resends": session.resends,
-        "createdAt": _iso(session.created_at),
-        "expiresAt": _iso(session.expires_at),
-        "verifiedAt": _iso(session.verified_at),
-        "locale": session.locale,
-        "payload": session.payload,
-    }
-
-
-def _account(record: AccountRecord) -> dict[str, Any]:
-    return {
-        "device": record.account.device,
-        "sends": [_iso(sent) for sent in record.sends],
-        "failures": record.failures,
-        "lockedUntil": _iso(record.locked_until),
-        "reservedTries": record.reserved_tries,
-    }
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+    found: dict[str, Any] = plain(
+        {
+            "sessionId": session.session_id,
+            "status": session.at(utc_now()).status,
+            "purpose": session.purpose,
+            "attempts": session.attempts,
+            "maxAttempts": session.max_attempts,
+            "resends": session.resends,
+            "createdAt": session.created_at,
+            "expiresAt": session.expires_at,
+            "verifiedAt": session.verified_at,
+            "locale": session.locale,
+            "payload": session.payload,
+        }
+    )
+    return found

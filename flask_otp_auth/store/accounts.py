@@ -236,10 +236,13 @@ class AccountStore:
     def export(self, account: AccountId) -> list[dict[str, Any]]:
         """Return all that is stored of an account and of its devices, ready for JSON.
 
-        The id of a document is left out, since it is a digest of the account.
+        Of the id of a document only the ``device`` is there, since the rest is a digest.
         """
-        found = self._collection.find(_all_of(account), {"_id": False}).sort("_id", 1)
-        return [plain(document) for document in found]
+        found = self._collection.find(_all_of(account)).sort("_id", 1)
+        return [
+            {"device": AccountId.parse(document.pop("_id")).device, **plain(document)}
+            for document in found
+        ]
 
     @property
     def collection(self) -> Collection[Document]:
