@@ -87,14 +87,17 @@ def render(
 
 def _texts(texts: Texts, context: Mapping[str, Any]) -> dict[str, str]:
     """Return the texts around a code by their short names, with everything filled in."""
-    minutes, client, end = context["minutes"], context["client"], ""
-    if context["purpose"] is not None:
-        end = "_confirm"
+    minutes, client = context["minutes"], context["client"]
+    end = "" if context["purpose"] is None else "_confirm"
+    # Between words from right to left, a date or an address would be shown part by part.
+    isolated = (
+        "{}" if texts.dir == "ltr" else "\N{LEFT-TO-RIGHT ISOLATE}{}\N{POP DIRECTIONAL ISOLATE}"
+    )
     values = {
         "app": context["app_name"],
         "time": texts.say("message_minute" if minutes == 1 else "message_minutes", count=minutes),
-        "when": f"{context['asked_at']:%Y-%m-%d %H:%M} UTC",
-        "client": client,
+        "when": isolated.format(f"{context['asked_at']:%Y-%m-%d %H:%M} UTC"),
+        "client": isolated.format(client),
     }
     keys = {
         "subject": f"message_subject{end}",

@@ -39,4 +39,5 @@ def test_page_and_email_are_arabic_from_right_to_left(
     assert '<html lang="ar" dir="rtl">' in email.html
     assert email.subject == "رمز الدخول إلى Example"
     assert f'<bdi dir="ltr">{email.code}</bdi>' in email.html
+    assert "\u2066127.0.0.1\u2069" in email.html
     assert text.text.startswith(f"رمز الدخول إلى Example هو {text.code}.")
