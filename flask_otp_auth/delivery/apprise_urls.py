@@ -19,8 +19,6 @@ from typing import Any
 
 from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, PersistentStoreMode
 from apprise.manager_plugins import NotificationManager
-from requests.exceptions import ConnectTimeout
-from urllib3.exceptions import NewConnectionError
 
 from ..types import Method
 from .message import Message
@@ -30,6 +28,7 @@ _STAND_IN: dict[Method, str] = {"sms": "+15555550100", "email": "someone@example
 # These post to the server that their URL names, and the recipient goes into the body.
 _WEBHOOKS = re.compile(r"(json|form|xml)s?")
 _SECRET_MIN = 4
+_UNREACHABLE = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
 with warnings.catch_warnings():
     # Apprise's plugins import deprecated modules, about which the application can do nothing.
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -113,9 +112,12 @@ def _send_by_smtp(
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Return whether an error of the HTTP client came before anything was sent."""
+    """Return whether an error of the HTTP client came before anything was sent.
+
+    The client is a dependency of Apprise's, not ours, so its errors are told by their names.
+    """
     reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, ConnectTimeout) or isinstance(reason, NewConnectionError)
+    return type(error).__name__ == "ConnectTimeout" or type(reason).__name__ in _UNREACHABLE
 
 
 def provider_for(url: str, method: Method, recipient: str, app_name: str) -> NotifyBase:
