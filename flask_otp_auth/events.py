@@ -6,7 +6,6 @@ A function that returns an error has logged the ``id`` of that error; the caller
 from __future__ import annotations
 
 import logging
-from contextvars import ContextVar
 from typing import TypeVar
 
 from blinker import NamedSignal
@@ -20,8 +19,6 @@ from .types import Method, Session
 from .wording import limit
 
 _log = logging.getLogger("flask_otp_auth")
-
-_signalled: ContextVar[Session | None] = ContextVar("flask_otp_auth_signalled", default=None)
 
 Failure = TypeVar("Failure", bound=OtpAuthError)
 
@@ -104,7 +101,8 @@ def _log_rule(text: str, rule: RateLimitItem) -> None:
 def code_accepted(session: Session) -> None:
     """Report a correct code, which ended its session."""
     _log.info("code accepted: session=%s", short(session.session_id))
-    _send(signals.code_verified, session)
+    passed = (session.verified_at or session.created_at) - session.created_at
+    _send(signals.code_verified, session, seconds=max(0.0, passed.total_seconds()))
 
 
 def code_rejected(session: Session, outcome: str) -> None:
@@ -247,66 +245,42 @@ def _whom(session: Session) -> str:
     return f"method={session.method} to={to} session={short(session.session_id)}"
 
 
-def signalled_session() -> Session | None:
-    """Return the session that the signal being received is about, for receivers of this package."""
-    return _signalled.get()
+def _send(signal: NamedSignal, session: Session, **carried: object) -> None:
+    _notify(
+        signal,
+        method=session.method,
+        identifier=session.identifier,
+        session_id=session.session_id,
+        purpose=session.purpose,
+        **carried,
+    )
 
 
-def _send(
-    signal: NamedSignal,
-    session: Session,
-    *,
-    reason: str | None = None,
-    bound: str | None = None,
-    **error: Exception | None,
-) -> None:
-    mark = _signalled.set(session)
-    try:
-        _notify(
-            signal,
-            method=session.method,
-            identifier=session.identifier,
-            session_id=session.session_id,
-            purpose=session.purpose,
-            reason=reason,
-            bound=bound,
-            **error,
-        )
-    finally:
-        _signalled.reset(mark)
-
-
-def _notify(
-    signal: NamedSignal,
-    *,
-    method: str | None = None,
-    identifier: str | None = None,
-    session_id: str | None = None,
-    purpose: str | None = None,
-    reason: str | None = None,
-    bound: str | None = None,
-    **error: Exception | None,
-) -> None:
+def _notify(signal: NamedSignal, *, identifier: str | None = None, **carried: object) -> None:
     """Send *signal* from the current application, with the identifier masked.
 
     Without an application nobody can receive it.
 
-    :param purpose: passed on only if there is one, as *bound* is.
-    :param error: the argument ``error`` of the signals that have it.
+    :param carried: further arguments. Every signal has a method, a session id and a reason, if only
+        ``None``; of the others only those that have a value are passed on, and any ``error``.
     """
     if not signal.receivers or signal.is_muted or not has_app_context():
         return
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     masked = None if identifier is None else identifiers.mask(identifier)
-    carried = {"method": method, "identifier": masked, "session_id": session_id, "reason": reason}
-    optional = {"purpose": purpose, "bound": bound}
-    carried |= {name: value for name, value in optional.items() if value is not None}
+    told: dict[str, object] = {
+        "method": None,
+        "identifier": masked,
+        "session_id": None,
+        "reason": None,
+    }
+    told |= {key: value for key, value in carried.items() if value is not None or key == "error"}
     # One by one, since with signal.send() a receiver that fails would prevent the others' calls.
     for receiver in signal.receivers_for(app):
         try:
-            receiver(app, **carried, **error)
+            receiver(app, **told)
         except Exception as fault:
             # The receiver got an error that may contain the code, so its own may contain it too.
-            known = ANY_CODE if any(error.values()) else None
+            known = None if told.get("error") is None else ANY_CODE
             name = signal.name.replace("-", "_")
             _log.error("a receiver of %s failed: %s", name, describe(fault, known))

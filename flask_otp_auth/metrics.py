@@ -10,7 +10,7 @@ from blinker import NamedSignal
 from flask import Flask
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
-from . import events, signals
+from . import signals
 from .settings import METHODS
 
 _NAME = "otp_auth_metrics"
@@ -117,12 +117,9 @@ def _receivers(metrics: Metrics) -> list[tuple[NamedSignal, Receiver]]:
     def failed(_: Flask, *, method: str | None, **__: str | None) -> None:
         metrics.send_failures.labels(method or _UNKNOWN).inc()
 
-    def verified(_: Flask, *, method: str | None, **__: str | None) -> None:
+    def verified(_: Flask, *, method: str | None, seconds: float, **__: str | None) -> None:
         metrics.verdicts.labels(method or _UNKNOWN, "accepted").inc()
-        session = events.signalled_session()
-        if session is not None and session.verified_at is not None:
-            passed = session.verified_at - session.created_at
-            metrics.time_to_verify.labels(session.method).observe(max(0, passed.total_seconds()))
+        metrics.time_to_verify.labels(method or _UNKNOWN).observe(seconds)
 
     def rejected(_: Flask, *, method: str | None, reason: str | None, **__: str | None) -> None:
         metrics.verdicts.labels(method or _UNKNOWN, reason).inc()

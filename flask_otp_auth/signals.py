@@ -23,7 +23,7 @@ code_sent = _signals.signal("code-sent")
 #: The sender did not accept a code. ``reason`` is ``"raised"`` if it raised an exception, and
 #: ``"not sent"`` if it returned a false value.
 send_failed = _signals.signal("send-failed")
-#: A correct code was verified, which ended its session.
+#: A correct code was verified, which ended its session. ``seconds`` says how long after its start.
 code_verified = _signals.signal("code-verified")
 #: A handler failed after a correct code, so nobody was signed in.
 sign_in_failed = _signals.signal("sign-in-failed")

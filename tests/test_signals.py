@@ -112,7 +112,7 @@ def test_each_signal_carries_who_masked_and_which_session_and_never_a_code(
     told = set(NAMES) - {"send_failed", "sign_in_failed", "trusted_device_used"}
     assert set(names) == told
     for name, carried in heard.sent:
-        assert set(carried) - {"bound"} == CARRIED
+        assert set(carried) - {"bound", "seconds"} == CARRIED
         assert carried["method"] == "sms"
         assert carried["identifier"] == MASKED
         if name in ("rate_limited", "identifier_unlocked"):
@@ -319,7 +319,17 @@ def test_a_user_that_has_no_json_form_is_told_with_its_error(world: World, heard
 def test_only_the_signals_of_failures_carry_an_error(world: World, heard: Heard) -> None:
     world.verify(world.initiate(), world.code)
     assert {name for name, _ in heard.sent} == {"session_initiated", "code_sent", "code_verified"}
-    assert all(set(carried) == CARRIED for _, carried in heard.sent)
+    assert all(set(carried) - {"seconds"} == CARRIED for _, carried in heard.sent)
+
+
+def test_a_right_code_is_told_with_the_time_that_it_took(
+    world: World, heard: Heard, clock: time_machine.Traveller
+) -> None:
+    session_id = world.initiate()
+    clock.shift(42)
+    world.verify(session_id, world.code)
+
+    assert [carried["seconds"] for name, carried in heard.sent if name == "code_verified"] == [42]
 
 
 def test_signals_are_sent_for_python_calls_and_in_the_background(
