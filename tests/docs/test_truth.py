@@ -7,13 +7,15 @@ import inspect
 import re
 from types import ModuleType
 
+import click
 import pytest
 from blinker import NamedSignal
 from documentation import PAGES, ROOT
 
 import flask_otp_auth
 from flask_otp_auth import exceptions, signals
-from flask_otp_auth.settings import OPTIONS
+from flask_otp_auth.cli import otp
+from flask_otp_auth.settings import OPTIONS, Option
 
 LINKS = ROOT / "docs" / "external_links.txt"
 _LINK = re.compile(r"https?://[^\s`'\"<>)\]]+")
@@ -21,11 +23,45 @@ _LINK = re.compile(r"https?://[^\s`'\"<>)\]]+")
 _NOWHERE = re.compile(r"https?://(127\.0\.0\.1|localhost|([\w-]+\.)?example)|https?://evil")
 
 
-def test_every_option_is_said_to_mean_something() -> None:
-    text = (ROOT / "docs" / "configuration.rst").read_text()
-    documented = re.findall(r"^\.\. otp-option:: (\w+)$", text, re.MULTILINE)
+def plain(text: str) -> str:
+    """Return a text of the docs without its markup and line breaks."""
+    return " ".join(text.replace("``", "").split())
 
-    assert sorted(documented) == sorted(option.key for option in OPTIONS)
+
+def default_of(option: Option) -> str:
+    """Return the default as somebody would write it in Python."""
+    if isinstance(option.default, tuple):
+        return "(" + ", ".join(f'"{item}"' for item in option.default) + ")"
+    return f'"{option.default}"' if isinstance(option.default, str) else repr(option.default)
+
+
+def test_the_page_of_options_says_of_each_what_the_table_says() -> None:
+    text = (ROOT / "docs" / "configuration.rst").read_text()
+    found = re.findall(r"^``(OTP_AUTH_\w+)``\n((?:   \S.*\n)+)", text, re.MULTILINE)
+
+    assert {key: plain(first) for key, first in found} == {
+        option.key: plain(
+            f"{option.meaning} *Default:* {default_of(option)}. *Allowed:* {option.allowed}."
+        )
+        for option in OPTIONS
+    }
+    assert len(found) == len(OPTIONS)
+
+
+def test_the_page_of_the_command_line_names_every_point_and_every_command() -> None:
+    text = (ROOT / "docs" / "command_line.rst").read_text()
+    package = ROOT / "flask_otp_auth"
+    code = "".join(
+        path.read_text()
+        for path in [*(package / "findings").glob("*.py"), package / "cli/check.py"]
+    )
+    points = set(re.findall(r'(?:passed|warned|failed)\(\s*"([^"(]*[^"( ])', code))
+    rows = set(", ".join(re.findall(r"^   \* - (.+)$", text, re.MULTILINE)).split(", "))
+
+    assert len(points) > 20
+    assert points - rows == set()
+    commands = set(otp.list_commands(click.Context(otp)))
+    assert commands - set(re.findall(r"^``([a-z-]+)", text, re.MULTILINE)) == set()
 
 
 def test_every_public_name_is_documented() -> None:
