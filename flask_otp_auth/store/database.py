@@ -186,7 +186,9 @@ def connect(app: Flask) -> PyMongo:
         mongo = PyMongo(app)
     except Exception as error:
         fault = _fault_of_uri(app.config["MONGO_URI"], error)
-        raise ConfigurationError("MONGO_URI", f"{fault}; the form is {_URI_FORM}") from None
+        raise ConfigurationError(
+            "MONGO_URI", f"is not accepted: it {fault}; the form is {_URI_FORM}"
+        ) from None
     # PyMongo replaces the JSON provider of the whole application. If the application does not use
     # PyMongo itself, its views do not expect that.
     app.json = provider
@@ -206,7 +208,7 @@ def _fault_of_uri(uri: object, error: Exception) -> str:
         )
     if uri.startswith("mongodb+srv://"):
         return f"names no cluster that can be found in the DNS ({type(error).__name__})"
-    return f"is not accepted by PyMongo ({type(error).__name__})"
+    return f"is no URI that PyMongo can read ({type(error).__name__})"
 
 
 def close_with(app: Flask, mongo: PyMongo) -> weakref.finalize[[Any], Flask]:

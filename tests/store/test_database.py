@@ -119,7 +119,7 @@ def test_no_option_of_the_client_makes_logins_fail(
         ("mongodb://user:pass@word@host/app", "must be encoded with urllib.parse.quote_plus"),
         ("mongodb://user:pass/word@host/app", "must be encoded with urllib.parse.quote_plus"),
         ("mongodb://user:pass:word@host/app", "must be encoded with urllib.parse.quote_plus"),
-        ("mongodb://host/app?retryWrites=maybe", "is not accepted by PyMongo"),
+        ("mongodb://host/app?retryWrites=maybe", "is no URI that PyMongo can read"),
         (27017, "is an? int"),
     ],
 )
