@@ -55,14 +55,6 @@ def forbid_memory(limiter: Limiter) -> None:
     limiter._in_memory_fallback_enabled = False
 
 
-def is_limited_by(limiter: Limiter, view: Callable[..., Any]) -> bool:
-    """Return whether a decorator of a Limiter is on a view, which then counts each request.
-
-    Flask-Limiter marks what it has decorated, for itself; it has no list by view.
-    """
-    return bool(getattr(view, "__wrapper-limiter-instance", None) == limiter)
-
-
 def own_loader(manager: JWTManager, name: str) -> Callable[..., Any] | None:
     """Return the loader that an application registered with ``manager.<name>_loader``.
 

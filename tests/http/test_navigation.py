@@ -18,7 +18,7 @@ from flask_jwt_extended import (
     verify_jwt_in_request,
 )
 from support.world import MakeWorld, World
-from test_page import Markup
+from test_login_page import Markup
 
 COOKIES = {"JWT_TOKEN_LOCATION": ["cookies"]}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
