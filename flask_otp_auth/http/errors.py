@@ -91,7 +91,7 @@ def answer_exceeded_limit(error: RateLimitExceeded) -> ResponseReturnValue:
         return error
     if rule is None and (handler := _handler_of_application(error)) is not None:
         return current_app.ensure_sync(handler)(error)  # type: ignore[no-any-return]
-    return _answer(too_many_requests())
+    return _answer(_too_many_requests())
 
 
 def answer_refused_token(error: Exception) -> ResponseReturnValue:
@@ -143,7 +143,7 @@ def body_of(error: RequestError) -> dict[str, Any]:
     return {"status": error.code, "error": content}
 
 
-def too_many_requests() -> TooManyRequests:
+def _too_many_requests() -> TooManyRequests:
     """Return the error for a limit of Flask-Limiter, ours or another one, with the true wait."""
     waits = [wait for limiter in _limiters() if (wait := wait_of(limiter)) is not None]
     return TooManyRequests(retry_after=max(waits, default=None), scope="client")

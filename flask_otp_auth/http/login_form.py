@@ -1,64 +1,50 @@
-"""``POST /login``: the two forms of the login page, for a browser that does not run its script."""
+"""``POST /login``: the two forms of the login page, for a browser that does not run its script.
+
+A form asks the endpoints as the script does, so whatever guards these guards the forms as well.
+"""
 
 from __future__ import annotations
 
+import json
+from functools import partial
+from io import BytesIO
+from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, current_app, redirect, request
-from flask_limiter import RateLimitExceeded
+from flask import Blueprint, Flask, Response, abort, current_app, redirect, request
+from werkzeug.wrappers import Response as Answer
 
-from .. import codes, events, flow
-from ..exceptions import (
-    IdentifierLocked,
-    InvalidRequest,
-    Refused,
-    RequestError,
-    SendFailed,
-    ServiceUnavailable,
-    SessionAlreadyVerified,
-    TooManyRequests,
-)
-from ..language import preferred_language
+from .. import codes
+from ..settings import Settings
 from ..state import AppState, state_of
 from ..texts import Texts
-from ..types import VerifyResult
-from . import schemas
 from .body import BODY_MAX
-from .client_limits import limited
-from .cookies import device_tokens, set_login_cookies
-from .errors import answer_exceeded_limit, too_many_requests
+from .json_text import write_json
 from .login_page import destination, render_page, texts_of_request
 
-_TEXT_OF_ERROR = {
-    TooManyRequests: "limited",
-    IdentifierLocked: "waiting",
-    SendFailed: "not_sent",
-    ServiceUnavailable: "unavailable",
-    SessionAlreadyVerified: "used",
+_TEXT_OF_CODE = {
+    "tooManyRequests": "limited",
+    "identifierLocked": "waiting",
+    "serviceUnavailable": "unavailable",
+    "alreadyVerified": "used",
 }
 
 
 def add_route(blueprint: Blueprint, state: AppState) -> None:
     """Register ``POST /login`` on *blueprint* if ``OTP_AUTH_LOGIN_PAGE`` is on."""
-    if not state.settings.login_page:
-        return
-    send = _send if state.limiter is None else limited(_send, state.limiter)
+    if state.settings.login_page:
+        blueprint.add_url_rule("/login", view_func=login_form, methods=["POST"])
 
-    def login_form() -> Response:
-        """Answer ``POST /login``."""
-        if not _is_from_this_site():
-            abort(403)
-        request.max_content_length = BODY_MAX
-        try:
-            return _enter() if request.form.get("session") else send()
-        except RateLimitExceeded as exceeded:
-            answer_exceeded_limit(exceeded)  # for the log and the signals
-            return _refuse(too_many_requests())
-        except RequestError as error:
-            events.request_refused(error)
-            return _refuse(error)
 
-    blueprint.add_url_rule("/login", view_func=login_form, methods=["POST"])
+def login_form() -> Response:
+    """Answer ``POST /login``."""
+    if not _is_from_this_site():
+        abort(403)
+    request.max_content_length = BODY_MAX
+    settings, texts = state_of(current_app).settings, texts_of_request()
+    if session_id := request.form.get("session"):
+        return _enter(settings, texts, session_id)
+    return _send(settings, texts)
 
 
 def _is_from_this_site() -> bool:
@@ -68,89 +54,96 @@ def _is_from_this_site() -> bool:
     return urlsplit(request.headers.get("Origin", "")).netloc == request.host
 
 
-def _send() -> Response:
+def _ask(endpoint: str, body: dict[str, Any]) -> Answer:
+    """Have an endpoint of this application answer for the client of the current request."""
+    content = write_json(body).encode()
+    environ = {
+        **{key: value for key, value in request.environ.items() if not key.startswith("werkzeug.")},
+        "PATH_INFO": request.path.removesuffix("login") + endpoint,
+        "QUERY_STRING": "",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(content)),
+        "wsgi.input": BytesIO(content),
+    }
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    with app.app_context():  # with a ``g`` of its own
+        # Not app.wsgi_app, whose middlewares have seen this request already.
+        return Answer.from_app(partial(Flask.wsgi_app, app), environ)
+
+
+def _send(settings: Settings, texts: Texts) -> Response:
     """Send a code and show the second step."""
-    state = state_of(current_app)
-    schema = schemas.initiate_request(state.settings.methods, trusts_devices=False)
-    identifier, method = _identifier(), _method(state)
-    body = schemas.load(schema, {"identifier": identifier, "method": method})
-    if state.devices is not None:
-        body["device_tokens"] = device_tokens(None)
-    locale = preferred_language(state.settings.texts)
-    result = flow.initiate(state, **body, locale=locale, client=request.remote_addr)
-    return _show_second_step(texts_of_request(), result.session_id)
+    method = _method(settings)
+    answer = _ask("initiate", {"identifier": _identifier(), "method": method})
+    body = json.loads(answer.get_data())
+    if answer.status_code == 200:
+        return _show_second_step(settings, texts, body["data"]["sessionId"])
+    error = body["error"]
+    if error["code"] in ("badRequest", "invalidIdentifier"):
+        return _show_first_step(settings, texts, texts.say(f"invalid_{method}"), answer)
+    return _show_first_step(settings, texts, _words_for(error, answer, texts, "not_sent"), answer)
 
 
-def _enter() -> Response:
+def _enter(settings: Settings, texts: Texts, session_id: str) -> Response:
     """Check a code, and sign in or say what is wrong with it."""
-    state = state_of(current_app)
-    texts = texts_of_request()
-    session_id, typed = request.form["session"], request.form.get("code", "")
-    if codes.read(typed) is None:
-        count = state.settings.code_length
-        return _show_second_step(texts, session_id, texts.say("digits", count=count), status=400)
-    result = flow.verify(state, session_id, typed)
-    if result.status == "success":
-        response = current_app.make_response(redirect(destination(state.settings), 303))
-        set_login_cookies(response, result, state)
+    code = codes.read(request.form.get("code", ""))
+    if code is None:
+        words = texts.say("digits", count=settings.code_length)
+        return _show_second_step(settings, texts, session_id, words)
+    answer = _ask("verify", {"sessionId": session_id, "code": code})
+    if answer.status_code == 200:
+        response = current_app.make_response(redirect(destination(settings), 303))
+        for cookie in answer.headers.getlist("Set-Cookie"):
+            response.headers.add("Set-Cookie", cookie)
         return response
-    message = _words_for(result, texts)
-    if result.status == "invalid_code":
-        return _show_second_step(texts, session_id, message, status=401)
-    return _show_first_step(texts, message, status=403)
+    body = json.loads(answer.get_data())
+    if "error" in body:
+        words = _words_for(body["error"], answer, texts, "failed")
+        return _show_first_step(settings, texts, words, answer)
+    words = _words_for_outcome(body["data"], texts)
+    if body["data"]["status"] == "invalid_code":
+        return _show_second_step(settings, texts, session_id, words)
+    return _show_first_step(settings, texts, words, answer)
 
 
-def _words_for(result: VerifyResult, texts: Texts) -> str:
-    count = result.remaining_attempts
-    if result.status == "invalid_code":
+def _words_for_outcome(data: dict[str, Any], texts: Texts) -> str:
+    if data["status"] == "invalid_code":
+        count = data["remainingAttempts"]
         return texts.say("wrong_one" if count == 1 else "wrong_many", count=count)
-    if result.message == "User not found":
+    if data["message"] == "User not found":
         return texts.say("no_user", identifier=_identifier())
-    return texts.say("locked" if result.status == "locked" else "expired")
+    return texts.say("locked" if data["status"] == "locked" else "expired")
 
 
-def _refuse(error: RequestError) -> Response:
-    """Show the first step with an error in the language of the client."""
-    texts = texts_of_request()
-    seconds = error.retry_after
-    key = _TEXT_OF_ERROR.get(type(error), "failed")
-    if isinstance(error, InvalidRequest):
-        key = f"invalid_{_method(state_of(current_app))}"
-    elif isinstance(error, IdentifierLocked) and seconds is None:
+def _words_for(error: dict[str, Any], answer: Answer, texts: Texts, otherwise: str) -> str:
+    if answer.status_code == 403:
+        return str(error["detail"])  # of the application
+    seconds = error.get("retryAfter")
+    key = _TEXT_OF_CODE.get(error["code"], otherwise)
+    if key == "waiting" and seconds is None:
         key = "disabled"
     time = "" if seconds is None else f"{seconds // 60}:{seconds % 60:02d}"
-    message = error.detail if isinstance(error, Refused) else texts.say(key, time=time)
-    response = _show_first_step(texts, message, status=error.code)
-    if seconds is not None:
-        response.headers["Retry-After"] = str(seconds)
-    return response
+    return texts.say(key, time=time)
 
 
-def _show_first_step(texts: Texts, message: str, *, status: int) -> Response:
-    method = _method(state_of(current_app))
-    response = render_page(texts, method=method, hint=_identifier(), message=message)
-    response.status_code = status
-    return response
+def _show_first_step(settings: Settings, texts: Texts, message: str, answer: Answer) -> Response:
+    """Show the first step with what has gone wrong, and the status of the endpoint's answer."""
+    page = render_page(texts, method=_method(settings), hint=_identifier(), message=message)
+    page.status_code = answer.status_code
+    if wait := answer.headers.get("Retry-After"):
+        page.headers["Retry-After"] = wait
+    return page
 
 
 def _show_second_step(
-    texts: Texts, session_id: str, message: str = "", *, status: int = 200
+    settings: Settings, texts: Texts, session_id: str, message: str = ""
 ) -> Response:
-    settings = state_of(current_app).settings
-    response = render_page(
-        texts,
-        method=_method(state_of(current_app)),
-        hint=_identifier(),
-        session_id=session_id,
-        message=message,
-        sent=texts.say(
-            "sent" if settings.send_to_unknown else "maybe_sent",
-            identifier=_identifier(),
-            count=settings.code_length,
-        ),
+    key = "sent" if settings.send_to_unknown else "maybe_sent"
+    sent = texts.say(key, identifier=_identifier(), count=settings.code_length)
+    method = _method(settings)
+    return render_page(
+        texts, method=method, hint=_identifier(), session_id=session_id, message=message, sent=sent
     )
-    response.status_code = status
-    return response
 
 
 def _identifier() -> str:
@@ -159,7 +152,7 @@ def _identifier() -> str:
     return (form.get("identifier") or form.get("sent_to", "")).strip()
 
 
-def _method(state: AppState) -> str:
+def _method(settings: Settings) -> str:
     """Return the method that was chosen, or the first one that is on offer."""
     chosen = request.form.get("via") or request.form.get("sent_by", "")
-    return chosen if chosen in state.settings.methods else state.settings.methods[0]
+    return chosen if chosen in settings.methods else settings.methods[0]
