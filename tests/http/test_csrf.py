@@ -52,6 +52,17 @@ def test_people_sign_in(host: Host) -> None:
         assert site.verify(session_id, host.codes[-1]).status == 200
 
 
+def test_people_sign_in_with_the_forms_of_the_login_page(mongo_uri: str) -> None:
+    """They have no CSRF token: their origin is checked."""
+    cookies = {"JWT_TOKEN_LOCATION": ["cookies"], "OTP_AUTH_LOGIN_PAGE": True}
+    host = Host(mongo_uri, csrf_first=True, **cookies)
+    with contextlib.closing(host.mongo.cx), threaded(host.app) as site:
+        form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": site.url}
+        answer = site.send("POST", "/otp/login", b"via=email&identifier=a@example.com", form)
+        assert answer.status == 200, answer.text
+    assert len(host.codes) == 1
+
+
 def test_the_forms_of_the_host_stay_protected(host: Host) -> None:
     with threaded(host.app) as site:
         site.initiate()
