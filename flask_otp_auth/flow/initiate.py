@@ -55,31 +55,12 @@ def initiate(
     """
     state.handlers.require()
     settings = state.settings
-    now = utc_now()
     identifier = identifiers.normalise(identifier, method, settings.default_region)
-    fixed = fixed_code(settings.test_identifiers, identifier, now)
+    fixed = fixed_code(settings.test_identifiers, identifier, utc_now())
     if settings.phone_regions is not None and method == "sms" and fixed is None:
         identifiers.require_region(identifier, settings.phone_regions)
-    account = state.accounts.id_of(identifiers.account_of(identifier))
-    asking = [account]
-    if state.devices is not None:
-        asking += state.devices.read(account, device_tokens)
-    session = Session(
-        session_id=codes.draw_session_id(),
-        identifier=identifier,
-        method=method,
-        status="pending",
-        attempts=0,
-        max_attempts=settings.max_attempts,
-        created_at=now,
-        expires_at=now + timedelta(seconds=settings.code_ttl),
-        verified_at=None,
-        payload=payload,
-        locale=locale,
-    )
-    if purpose is not None:
-        binding = state.digester.bindings(session.session_id, purpose)[0]
-        session = replace(session, purpose=purpose.name, binding=binding)
+    asking = _asking_accounts(state, identifier, device_tokens)
+    session = _bound(state, _new_session(state, identifier, method, payload, locale), purpose)
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code, session.binding)
     slots = reserved_slot(state, needed=fixed is None, is_trusted_device=len(asking) > 1)
@@ -88,12 +69,52 @@ def initiate(
     is_trusted = account_of(session).device is not None
     events.session_started(session, by_trusted_device=is_trusted)
     if fixed is None:
-        outgoing = OutgoingCode(session, code, digest, now, client)
+        outgoing = OutgoingCode(session, code, digest, session.created_at, client)
         if slot is not None:
             send_later(state, outgoing, slot)
         else:
             _send_or_withdraw(state, outgoing)
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
+
+
+def _asking_accounts(
+    state: AppState, identifier: str, device_tokens: Sequence[object]
+) -> list[AccountId]:
+    """Return the account, and the trusted devices that the request may come from."""
+    account = state.accounts.id_of(identifiers.account_of(identifier))
+    devices = [] if state.devices is None else state.devices.read(account, device_tokens)
+    return [account, *devices]
+
+
+def _new_session(
+    state: AppState,
+    identifier: str,
+    method: Method,
+    payload: Payload | None,
+    locale: str | None,
+) -> Session:
+    now = utc_now()
+    return Session(
+        session_id=codes.draw_session_id(),
+        identifier=identifier,
+        method=method,
+        status="pending",
+        attempts=0,
+        max_attempts=state.settings.max_attempts,
+        created_at=now,
+        expires_at=now + timedelta(seconds=state.settings.code_ttl),
+        verified_at=None,
+        payload=payload,
+        locale=locale,
+    )
+
+
+def _bound(state: AppState, session: Session, purpose: Purpose | None) -> Session:
+    """Return *session*, whose codes are for a purpose if there is one."""
+    if purpose is None:
+        return session
+    binding = state.digester.bindings(session.session_id, purpose)[0]
+    return replace(session, purpose=purpose.name, binding=binding)
 
 
 def _admit_and_store(
