@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +75,24 @@ def test_tokens_without_a_login_end_too_and_one_of_them_can_go_on(make_world: Ma
         assert world.otp.is_logged_out(other)
         assert world.otp.is_logged_out(kept)
     assert not_refused(world, sign_in(world))
+
+
+def test_a_token_of_the_very_millisecond_in_which_all_logins_end_is_refused(world: World) -> None:
+    claims = sign_in(world)
+    logins = world.sessions.database["otp_sessions.logins"]
+    with world.app.app_context():
+        for by, is_refused in ((0, True), (-1, False)):
+            ended = datetime.fromtimestamp(0, UTC) + timedelta(
+                milliseconds=claims["otp_verified_at"] + by
+            )
+            store = world.app.extensions["otp_auth"].logins
+            logins.replace_one(
+                {"_id": store._user_ids(USER)[0]},
+                {"endedBefore": ended, "spared": None},
+                upsert=True,
+            )
+            assert world.otp.is_logged_out(claims) is is_refused
+            logins.update_one({"_id": claims["otp_login"]}, {"$unset": {"endedAt": ""}})
 
 
 def not_refused(world: World, claims: dict[str, Any]) -> bool:

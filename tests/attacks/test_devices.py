@@ -162,6 +162,19 @@ def test_a_token_that_proves_nothing_gets_the_same_answer_as_none(
         assert dict(answer.headers) == dict(refused.headers), name
 
 
+def test_a_token_gives_its_client_no_sends_for_other_accounts(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(guarded=True, CLIENT_LIMITS="2 per hour", TRUSTED_DEVICES=YEAR)
+    token = sign_in(world)
+    clock.shift(31)
+
+    # The owner's own account has a share of its own; everybody else's is that of the address.
+    assert ask(world, token).status_code == 200
+    others = [ask(world, token, f"+4670765432{n}").status_code for n in range(3)]
+    assert others == [200, 429, 429]
+
+
 def test_a_stale_token_is_no_token(make_world: MakeWorld, clock: time_machine.Traveller) -> None:
     world = make_world(guarded=True, CLIENT_LIMITS=None, TRUSTED_DEVICES=3600)
     token = sign_in(world)
