@@ -18,8 +18,9 @@ from ..state import state_of
 from ..types import Method, Payload
 from . import app_mail
 from .message import Message as Message
+from .message import NotTakenError
 from .messages import render
-from .providers import Attempts, NotTakenError, Provider
+from .providers import Attempts, Provider
 
 if TYPE_CHECKING:
     from ..extension import FlaskOtpAuth

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from .message import Message
-from .providers import SMTP_REFUSALS, NoAnswerError, NotTakenError
+from .message import SMTP_REFUSALS, Message, NoAnswerError, NotTakenError
 
 # RFC 3834: suppresses out-of-office replies.
 _HEADERS = {"Auto-Submitted": "auto-generated"}

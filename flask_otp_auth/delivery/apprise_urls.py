@@ -21,8 +21,7 @@ from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, PersistentS
 from apprise.manager_plugins import NotificationManager
 
 from ..types import Method
-from .message import Message
-from .providers import NoAnswerError, NotTakenError
+from .message import Message, NoAnswerError, NotTakenError
 
 _STAND_IN: dict[Method, str] = {"sms": "+15555550100", "email": "someone@example.com"}
 # These post to the server that their URL names, and the recipient goes into the body.

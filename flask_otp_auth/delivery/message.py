@@ -1,10 +1,21 @@
-"""Message: what a provider sends."""
+"""Message: what a provider sends, and the errors that say what became of it."""
 
 from __future__ import annotations
 
+import smtplib
+import socket
 from dataclasses import dataclass
 
 from ..types import Method
+
+#: A mail server that gives one of these errors has not taken the message.
+SMTP_REFUSALS = (
+    smtplib.SMTPResponseException,
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPNotSupportedError,
+    ConnectionRefusedError,
+    socket.gaierror,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +39,17 @@ class Message:
 
     def __repr__(self) -> str:
         return f"Message(method={self.method!r})"
+
+
+class NotTakenError(Exception):
+    """A provider refused a message, so that it certainly was not sent.
+
+    The text says why, without any key of the provider.
+    """
+
+
+class NoAnswerError(Exception):
+    """Nobody knows whether a message was sent: a provider did not answer, or failed on the way.
+
+    The text says why, without any key of the provider.
+    """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import smtplib
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,19 +16,11 @@ from ..exceptions import ConfigurationError
 from ..redaction import describe, redact
 from ..settings import Settings
 from ..types import Method
-from .message import Message
+from .message import Message, NoAnswerError, NotTakenError
 
 _log = logging.getLogger("flask_otp_auth")
 
 _MOST_AT_ONCE = 64
-#: A mail server that gives one of these errors has not taken the message.
-SMTP_REFUSALS = (
-    smtplib.SMTPResponseException,
-    smtplib.SMTPRecipientsRefused,
-    smtplib.SMTPNotSupportedError,
-    ConnectionRefusedError,
-    socket.gaierror,
-)
 
 
 def require_usable_urls(settings: Settings) -> None:
@@ -55,20 +45,6 @@ def require_usable_urls(settings: Settings) -> None:
                 raise ConfigurationError(
                     key, f"has an entry, number {number}, that {error}; allowed are Apprise URLs"
                 ) from None
-
-
-class NotTakenError(Exception):
-    """A provider refused a message, so that it certainly was not sent.
-
-    The text says why, without any key of the provider.
-    """
-
-
-class NoAnswerError(Exception):
-    """Nobody knows whether a message was sent: a provider did not answer, or failed on the way.
-
-    The text says why, without any key of the provider.
-    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from email.utils import formatdate, make_msgid
 
 from apprise.plugins.email import NotifyEmail
 
-from .message import Message
-from .providers import SMTP_REFUSALS, NoAnswerError, NotTakenError
+from .message import SMTP_REFUSALS, Message, NoAnswerError, NotTakenError
 
 
 def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout: float) -> None:
