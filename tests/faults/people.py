@@ -137,7 +137,7 @@ class Person(threading.Thread):
         assert answer == status, body
 
     def _mistype(self, login: Login, status: int = 401) -> None:
-        self._verify(login, "no code", status)
+        self._verify(login, "1234567", status)
         login.wrong += 1
 
     def _finish(self, login: Login) -> None:
