@@ -124,7 +124,8 @@ class FlaskOtpAuth(PythonApi):
         cli.register(app)
         # Not by app.before_request, which refuses an application that has served a request.
         before_request = findings.announce_at_start(app, state)
-        app.before_request_funcs.setdefault(None, []).append(before_request)
+        before_requests = app.before_request_funcs.setdefault(None, [])
+        before_requests += [before_request, self._limited_views.require_effect(app)]
 
     def send_code_handler(self, function: SendCode = _NO_FUNCTION) -> SendCode:
         """Register the function that sends a code. Required.
@@ -183,6 +184,9 @@ class FlaskOtpAuth(PythonApi):
             @app.post("/sign-in")
             @otp.limit_client
             def sign_in(): ...
+
+        Below the decorator of the route, as here: above it, the first request is refused with a
+        ConfigurationError, since the route would not have the limits.
 
         :param view: a plain or an ``async`` view function.
         :returns: the view with the limits, which can be registered as a route.

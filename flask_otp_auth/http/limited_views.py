@@ -7,12 +7,12 @@ from functools import update_wrapper, wraps
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
-from flask import Response, after_this_request, current_app
+from flask import Flask, Response, after_this_request, current_app
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import RateLimitItem
 
 from .. import compat, events
-from ..exceptions import ServiceUnavailable
+from ..exceptions import ConfigurationError, ServiceUnavailable
 from ..findings.options import LIMITED
 from ..state import state_of
 from ..store.database import RETRY_AFTER
@@ -58,10 +58,31 @@ class LimitedViews:
         for view in self._views:
             view.attach(limiter)
 
+    def require_effect(self, app: Flask) -> Callable[[], None]:
+        """Return what has to run before each request, and looks at the views before the first.
+
+        It raises a ConfigurationError if a decorator stands above that of the route, which then
+        has the view without limits.
+        """
+        is_pending = [True]
+
+        def check() -> None:
+            if not is_pending:
+                return
+            for limited_view in self._views:
+                if limited_view.view in app.view_functions.values():
+                    name = getattr(limited_view.view, "__qualname__", limited_view.view)
+                    raise ConfigurationError(
+                        "limit_client", f"does not limit {name}: put it below the route's decorator"
+                    )
+            is_pending.clear()
+
+        return check
+
 
 class _LimitedView:
     def __init__(self, view: Callable[..., Any]) -> None:
-        self._view = view
+        self.view = view
         self._checks: WeakKeyDictionary[Limiter, Callable[[], object]] = WeakKeyDictionary()
 
     def attach(self, limiter: Limiter) -> None:
@@ -72,7 +93,7 @@ class _LimitedView:
             """Be called if the rules admit the request."""
 
         # Flask-Limiter knows rules by the name of their view.
-        update_wrapper(check, self._view, ("__module__", "__name__", "__qualname__"), ())
+        update_wrapper(check, self.view, ("__module__", "__name__", "__qualname__"), ())
         self._checks[limiter] = limited(check, limiter)
 
     def __call__(self, *args: Any, **values: Any) -> Any:
@@ -80,7 +101,7 @@ class _LimitedView:
         try:
             if limiter is not None:
                 self._check(limiter)
-            return current_app.ensure_sync(self._view)(*args, **values)
+            return current_app.ensure_sync(self.view)(*args, **values)
         except RateLimitExceeded as error:
             if limiter is not None and (rule := exceeded_rule(limiter)) is not None:
                 _complete(error, rule, wait_of(limiter))
@@ -94,7 +115,7 @@ class _LimitedView:
         """
         if current_app.config.get("RATELIMIT_ENABLED", True):
             require_initialised(current_app, limiter)
-        inside = compat.is_limited(self._view, limiter)
+        inside = compat.is_limited(self.view, limiter)
         if inside or any(map(is_ours, limiter.current_limits)):
             return
         try:

@@ -174,6 +174,19 @@ def test_a_view_may_be_decorated_before_init_app_and_in_a_blueprint(
         assert [client.post("/sign-in").status_code for _ in range(2)] == [200, 429]
 
 
+def test_a_decorator_above_the_route_is_refused_since_it_would_limit_nothing(
+    world: World,
+) -> None:
+    @world.otp.limit_client
+    @world.app.post("/sign-up")
+    def sign_up() -> str:
+        return "sent"
+
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"limit_client does not limit .*sign_up: put"):
+            post(world, "/sign-up")
+
+
 def test_an_application_without_endpoints_has_the_limits(
     mongo_uri: str, clock: time_machine.Traveller
 ) -> None:
