@@ -11,7 +11,8 @@ from ..clock import utc_now
 from ..exceptions import InvalidRefreshToken
 from ..state import AppState
 from ..store.database import database_calls
-from ..store.logins import Rotation, Standing
+from ..store.login_updates import Rotation
+from ..store.logins import Standing
 from ..subjects import read_subject
 from ..tokens import LOGIN_CLAIM, PARENT_CLAIM, Claims, LoginTokens
 from ..types import AuthResult, Login, Session

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import events, identifiers
-from ..clock import utc_now
 from ..state import AppState
-from ..store.database import database_calls, plain
-from ..types import Method, Session
+from ..store.database import database_calls
+from ..types import Method
 
 
 def export(state: AppState, identifier: str, method: Method) -> dict[str, Any]:
@@ -22,12 +21,12 @@ def export(state: AppState, identifier: str, method: Method) -> dict[str, Any]:
     identifier = identifiers.normalise(identifier, method, state.settings.default_region)
     account = state.accounts.id_of(identifiers.account_of(identifier))
     with database_calls(state.settings.db_timeout):
-        sessions = state.sessions.of_identifier(identifier)
+        sessions = state.sessions.export(identifier)
         accounts = state.accounts.export(account)
     return {
         "identifier": identifier,
         "method": method,
-        "sessions": [_session(session) for session in sessions],
+        "sessions": sessions,
         "accounts": accounts,
     }
 
@@ -46,22 +45,3 @@ def erase(state: AppState, identifier: str, method: Method) -> int:
         erased = state.sessions.erase(identifier)
     events.sessions_erased(identifier, erased)
     return erased
-
-
-def _session(session: Session) -> dict[str, Any]:
-    found: dict[str, Any] = plain(
-        {
-            "sessionId": session.session_id,
-            "status": session.at(utc_now()).status,
-            "purpose": session.purpose,
-            "attempts": session.attempts,
-            "maxAttempts": session.max_attempts,
-            "resends": session.resends,
-            "createdAt": session.created_at,
-            "expiresAt": session.expires_at,
-            "verifiedAt": session.verified_at,
-            "locale": session.locale,
-            "payload": session.payload,
-        }
-    )
-    return found

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, cast
 
 from pymongo import ReturnDocument
@@ -18,16 +17,8 @@ from pymongo.errors import DuplicateKeyError
 
 from ..types import Login, Method
 from .database import Document, acknowledged, durable
-from .expressions import Expression, Stage, encoded, has_type, switch
-
-
-class Rotation(StrEnum):
-    """What happened to a refresh token; the rotation writes it into the document."""
-
-    ROTATED = "rotated"
-    REUSED = "reused"
-    EXPIRED = "expired"
-    ENDED = "ended"
+from .expressions import milliseconds
+from .login_updates import END_ALL, ROTATION, Rotation, expires_at, is_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +118,12 @@ class LoginStore:
             "token": token_id,
             "parent": parent,
             "at": now,
-            "lifetime": _milliseconds(self._lifetime),
-            "idle": _milliseconds(self._idle),
+            "lifetime": milliseconds(self._lifetime),
+            "idle": milliseconds(self._idle),
         }
         document = self._collection.find_one_and_update(
             {"_id": login_id},
-            [{"$set": {"presented": {"$literal": presented}}}, *_ROTATION],
+            [{"$set": {"presented": {"$literal": presented}}}, *ROTATION],
             projection={"rotation": True},
             return_document=ReturnDocument.AFTER,
         )
@@ -175,10 +166,12 @@ class LoginStore:
         return ended.modified_count
 
     def _mark(self, user_id: str, variables: dict[str, Any]) -> Document:
+        """Note in the document of a user that all logins end now, and return it."""
+
         def run() -> Document | None:
             return self._collection.find_one_and_update(
                 {"_id": user_id},
-                _MARK,
+                END_ALL,
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
                 let=variables,
@@ -212,7 +205,7 @@ class LoginStore:
         :param now: UTC time of the request.
         """
         fields = {
-            "isOver": _is_over(now, self._lifetime, self._idle),
+            "isOver": is_over(now, self._lifetime, self._idle),
             "current": True,
             "endedBefore": True,
             "spared": True,
@@ -243,12 +236,12 @@ class LoginStore:
             "method": True,
             "createdAt": True,
             "usedAt": True,
-            "expiresAt": _expires_at(self._lifetime, self._idle),
+            "expiresAt": expires_at(self._lifetime, self._idle),
         }
         found = self._collection.find(
             {
                 "user": {"$in": self._user_ids(user)},
-                "$expr": {"$not": [_is_over(now, self._lifetime, self._idle)]},
+                "$expr": {"$not": [is_over(now, self._lifetime, self._idle)]},
             },
             fields,
         )
@@ -276,71 +269,3 @@ class LoginStore:
         """Create the index of users, and the TTL index; no decision depends on the latter."""
         self._collection.create_index([("user", 1), ("verifiedAt", -1)])
         self._collection.create_index("expireAt", expireAfterSeconds=0)
-
-
-def _milliseconds(time_: timedelta) -> int:
-    return int(time_.total_seconds() * 1000)
-
-
-def _expires_at(lifetime: timedelta | str, idle: timedelta | str) -> Expression:
-    """Return when a login expires; for a damaged one it is null, which is before any date."""
-    times = [
-        {"$add": [field, _milliseconds(time_) if isinstance(time_, timedelta) else time_]}
-        for field, time_ in (("$createdAt", lifetime), ("$usedAt", idle))
-    ]
-    are_dates = {"$and": [has_type("$createdAt", "date"), has_type("$usedAt", "date")]}
-    return {"$cond": [are_dates, {"$min": times}, None]}
-
-
-def _is_over(now: datetime | str, lifetime: timedelta | str, idle: timedelta | str) -> Expression:
-    """Return the condition that a login has ended or expired, or that a token was revoked."""
-    has_ended = {"$not": [has_type("$endedAt", "missing")]}
-    return {"$or": [has_ended, {"$gte": [now, _expires_at(lifetime, idle)]}]}
-
-
-def _rotation() -> list[Stage]:
-    """Return the stages that decide on ``presented``. Nothing else decides on a refresh token.
-
-    A field that does not have the expected type never helps the token.
-    """
-    now = "$presented.at"
-    is_over = _is_over(now, "$presented.lifetime", "$presented.idle")
-    is_current = {"$eq": ["$current", "$presented.token"]}
-    is_successor = {
-        "$and": [has_type("$current", "string"), {"$eq": ["$current", "$presented.parent"]}]
-    }
-    rotation = switch(
-        ({"$not": [has_type("$endedAt", "missing")]}, Rotation.ENDED.value),
-        (is_over, Rotation.EXPIRED.value),
-        ({"$or": [is_current, is_successor]}, Rotation.ROTATED.value),
-        default=Rotation.REUSED.value,
-    )
-    rotated = {"$eq": ["$rotation", Rotation.ROTATED.value]}
-    ends = {"$in": ["$rotation", [Rotation.REUSED.value, Rotation.EXPIRED.value]]}
-    return [
-        {"$set": {"rotation": rotation}},
-        {
-            "$set": {
-                "current": {"$cond": [rotated, "$presented.token", "$current"]},
-                "usedAt": {"$cond": [rotated, now, "$usedAt"]},
-                "endedAt": {"$cond": [ends, now, "$endedAt"]},
-                "endReason": {"$cond": [ends, "$rotation", "$endReason"]},
-                "presented": "$$REMOVE",
-            }
-        },
-    ]
-
-
-def _mark() -> list[Stage]:
-    """Return the stages that end the logins of a user, by the clock of the database.
-
-    Their variables are ``$$spare``, the id of what is spared, and ``$$madeAt``, when it was made.
-    """
-    is_first = has_type("$endedBefore", "missing")
-    was_spared = {"$eq": ["$spared", "$$spare"]}
-    is_good = {"$or": [is_first, was_spared, {"$gt": ["$$madeAt", "$endedBefore"]}]}
-    return [{"$set": {"endedBefore": "$$NOW", "spared": {"$cond": [is_good, "$$spare", None]}}}]
-
-
-_ROTATION = encoded(_rotation())
-_MARK = encoded(_mark())

@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from ..exceptions import ConfigurationError
 from ..types import AccountId, Session
-from .database import Document, acknowledged, durable
+from .database import Document, acknowledged, durable, plain
 from .verdict import Outcome, verdict_pipeline
 
 _log = logging.getLogger("flask_otp_auth")
@@ -177,13 +177,22 @@ class SessionStore:
         document = self._collection.find_one({"_id": session_id, **_IS_SESSION}, {"digests": False})
         return None if document is None else _session(document)
 
-    def of_identifier(self, identifier: str, most: int | None = None) -> list[Session]:
-        """Return the sessions of a normalised identifier, the newest first.
-
-        :param most: how many at most, or ``None`` for all.
-        """
+    def of_identifier(self, identifier: str, most: int) -> list[Session]:
+        """Return at most *most* sessions of a normalised identifier, the newest first."""
         found = self._collection.find({"identifier": identifier, **_IS_OURS}, {"digests": False})
-        return [_session(document) for document in found.sort("createdAt", -1).limit(most or 0)]
+        return [_session(document) for document in found.sort("createdAt", -1).limit(most)]
+
+    def export(self, identifier: str) -> list[Document]:
+        """Return all that is stored in the sessions of an identifier, ready for JSON.
+
+        Digests and other HMACs are left out. The newest session is the first.
+        """
+        hidden = {"digests": False, "binding": False, "account": False}
+        found = self._collection.find({"identifier": identifier, **_IS_OURS}, hidden)
+        return [
+            {"sessionId": document.pop("_id"), **plain(document)}
+            for document in found.sort("createdAt", -1)
+        ]
 
     def erase(self, identifier: str) -> int:
         """Delete the sessions of a normalised identifier, and return how many there were."""

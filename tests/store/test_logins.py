@@ -8,7 +8,8 @@ import pytest
 from pymongo import MongoClient
 from support.world import NOW
 
-from flask_otp_auth.store.logins import LoginStore, Rotation
+from flask_otp_auth.store.login_updates import Rotation
+from flask_otp_auth.store.logins import LoginStore
 from flask_otp_auth.types import Login
 
 LOGIN = "0123456789abcdef" * 2

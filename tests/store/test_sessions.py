@@ -319,7 +319,7 @@ def test_a_document_of_somebody_else_is_neither_read_nor_written(store, sessions
     before = sessions.find_one()
     assert store.judge(ID, [RIGHT], NOW) is None
     assert store.find(ID) is None
-    assert store.of_identifier(PHONE) == []
+    assert store.of_identifier(PHONE, 9) == store.export(PHONE) == []
     assert store.erase(PHONE) == 0
     assert sessions.find_one() == before
 
