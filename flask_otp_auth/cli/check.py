@@ -15,7 +15,7 @@ from .. import findings
 from ..clock import utc_now
 from ..exceptions import ConfigurationError, OtpAuthError
 from ..findings.finding import Finding, Severity, failed, passed, warned
-from ..findings.options import LIMITS_OF_CLIENTS
+from ..findings.limits import LIMITS_OF_CLIENTS
 from ..state import AppState
 from ..store.upkeep import indexes_of
 from .output import (

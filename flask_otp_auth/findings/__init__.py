@@ -15,11 +15,11 @@ from flask import Flask
 
 from ..exceptions import SecurityWarning
 from ..state import AppState
-from . import deployment, options, tokens
+from . import deployment, limits, options, tokens
 from .finding import Finding as Finding
 from .finding import Severity as Severity
 from .finding import When
-from .options import of_limiter as of_limiter
+from .limits import of_limiter as of_limiter
 
 _log = logging.getLogger("flask_otp_auth")
 _PACKAGE = __name__.partition(".")[0]
@@ -32,7 +32,7 @@ def look(app: Flask, state: AppState) -> Iterator[Finding]:
     :param state: what the extension keeps for it.
     :returns: a finding for each point, those that are in order as well.
     """
-    for part in (tokens, options, deployment):
+    for part in (tokens, options, limits, deployment):
         for point in part.POINTS:
             yield from point(app, state)
 

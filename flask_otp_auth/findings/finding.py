@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from functools import partial
 
 
 class Severity(StrEnum):
@@ -26,8 +27,8 @@ class When(Enum):
 class Finding:
     """What was found of one point of the checklist.
 
-    :param name: the name of the point.
     :param severity: how bad it is.
+    :param name: the name of the point.
     :param sentence: what was found, without a full stop; never a secret.
     :param advice: what to do about it, in whole sentences; empty if there is nothing to do.
     :param when: when it is said besides by ``flask otp check``.
@@ -35,8 +36,8 @@ class Finding:
     :param is_logged: whether it is a line in the log, in every mode, and not a SecurityWarning.
     """
 
-    name: str
     severity: Severity
+    name: str
     sentence: str
     advice: str = ""
     when: When = When.CHECK
@@ -49,32 +50,6 @@ class Finding:
         return f"{self.sentence}. {self.advice}"
 
 
-def passed(name: str, sentence: str) -> Finding:
-    """Return a point that is in order."""
-    return Finding(name, Severity.PASS, sentence)
-
-
-def warned(
-    name: str,
-    sentence: str,
-    advice: str,
-    when: When = When.CHECK,
-    *,
-    in_development: bool = False,
-    is_logged: bool = False,
-) -> Finding:
-    """Return a point that may be intended."""
-    return Finding(name, Severity.WARN, sentence, advice, when, in_development, is_logged)
-
-
-def failed(
-    name: str,
-    sentence: str,
-    advice: str,
-    when: When = When.CHECK,
-    *,
-    in_development: bool = False,
-    is_logged: bool = False,
-) -> Finding:
-    """Return a point that has to be mended before production."""
-    return Finding(name, Severity.FAIL, sentence, advice, when, in_development, is_logged)
+passed = partial(Finding, Severity.PASS)
+warned = partial(Finding, Severity.WARN)
+failed = partial(Finding, Severity.FAIL)

@@ -13,7 +13,7 @@ from limits import RateLimitItem
 
 from .. import compat, events
 from ..exceptions import ConfigurationError, ServiceUnavailable
-from ..findings.options import LIMITED
+from ..findings.limits import LIMITED
 from ..state import state_of
 from ..store.database import RETRY_AFTER
 from .client_limits import (

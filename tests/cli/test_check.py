@@ -186,6 +186,56 @@ def test_what_is_as_good_as_the_defaults_passes(
     assert set(statuses(make_ready(**options).app).values()) == {"pass"}
 
 
+def test_logins_that_end_with_the_browser_or_outlive_their_user_are_found(
+    make_ready: Callable[..., World],
+) -> None:
+    world = make_ready(REFRESH_TOKEN=True, KEEP_SIGNED_IN=False, config=SAME_SITE)
+    world.app.extensions["flask-jwt-extended"]._user_lookup_callback = None
+    found = statuses(world.app)
+    assert found["cookies of logins"] == "warn"
+    assert found["blocked users"] == "warn"
+    assert "although it could be refreshed for 30 days" in run(world.app).output
+
+    world = make_ready(REFRESH_TOKEN=True, config=SAME_SITE)
+    world.app.extensions["flask-jwt-extended"].user_lookup_loader(lambda header, claims: None)
+    assert set(statuses(world.app).values()) == {"pass"}
+
+
+def test_an_sms_without_phonenumbers_is_found(
+    make_ready: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_otp_auth.identifiers.knows_numbering_plans", lambda: False)
+
+    assert statuses(make_ready(METHODS=["email"]).app).get("phone numbers") is None
+    world = make_ready()
+    assert statuses(world.app)["phone numbers"] == "warn"
+    assert "+46 070 123 45 67 and +46 70 123 45 67 are two accounts" in run(world.app).output
+
+
+def test_a_view_of_the_host_under_the_limits_is_recognised(
+    make_ready: Callable[..., World],
+) -> None:
+    world = make_ready(REGISTER_ROUTES=False)
+    assert statuses(world.app)["limits of clients"] == "warn"
+
+    world.app.add_url_rule("/code", view_func=world.otp.limit_client(lambda: "sent"))
+    assert statuses(world.app)["limits of clients"] == "pass"
+
+
+def test_a_login_page_beside_tokens_of_the_host_is_found(make_ready: Callable[..., World]) -> None:
+    world = make_ready(LOGIN_PAGE=True, config=SAME_SITE)
+    world.otp.verify_success_handler(lambda user, identifier, method, payload: {"token": "t"})
+
+    assert statuses(world.app)["own tokens"] == "warn"
+
+
+def test_an_option_that_came_too_late_is_found(make_ready: Callable[..., World]) -> None:
+    world = make_ready()
+    world.app.config["OTP_AUTH_MAX_ATTEMPTS"] = 5
+
+    assert statuses(world.app)["late options"] == "fail"
+
+
 def test_missing_handlers_are_found_before_the_first_request(
     make_ready: Callable[..., World],
 ) -> None:
