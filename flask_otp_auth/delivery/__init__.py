@@ -6,10 +6,10 @@ import functools
 import logging
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
+from ..decorators import HandlerDecorators
 from ..exceptions import ConfigurationError
 from ..flow.sending import current_outgoing
 from ..flow.sending import current_session as current_session
@@ -22,9 +22,6 @@ from .message import NotTakenError
 from .messages import render
 from .providers import Attempts, Provider
 
-if TYPE_CHECKING:
-    from ..extension import FlaskOtpAuth
-
 _log = logging.getLogger("flask_otp_auth")
 
 
@@ -36,13 +33,13 @@ class Delivery:
     ``OTP_AUTH_EMAIL_URLS``. They are tried in order until one accepts the message, all within
     ``OTP_AUTH_SEND_TIMEOUT``.
 
-    :param otp: the extension to register with.
+    :param otp: the FlaskOtpAuth to register with.
     :param console: whether messages are printed to the terminal if their method has no provider:
         always (``True``), never (``False``), or while ``app.debug`` or ``app.testing`` is on
         (``None``).
     """
 
-    def __init__(self, otp: FlaskOtpAuth, *, console: bool | None = None) -> None:
+    def __init__(self, otp: HandlerDecorators, *, console: bool | None = None) -> None:
         self._console = console
         self._attempts = Attempts()
         otp.send_code_handler(self.send)
