@@ -119,9 +119,9 @@ def progress_of(builds: Sequence[Mapping[str, int] | None]) -> str:
 def purge(older_than: int | None, as_json: bool) -> None:
     """Delete old sessions and unused accounts.
 
-    Only sessions whose code has expired are deleted, and only accounts without failures, locks or
-    recent sends. MongoDB does this by itself, once a minute. Run this to delete sessions earlier,
-    or if the TTL monitor of the server is off.
+    Only sessions whose code has expired are deleted, and only accounts without recent sends that
+    are not disabled and had their last wrong code 365 days ago. MongoDB does this by itself, once a
+    minute. Run this to delete sessions earlier, or if the TTL monitor of the server is off.
     """
     state = current_state()
     now = utc_now()

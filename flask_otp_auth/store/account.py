@@ -161,7 +161,7 @@ def is_sound() -> Expression:
             {"$gte": [failures, 0]},
             {"$lte": [failures, DAMAGED]},
             {"$ne": [{"$type": "$failures"}, "null"]},
-            *(has_type(field, "missing", "date") for field in dates),
+            {"$setIsSubset": [[{"$type": field} for field in dates], ["missing", "date"]]},
             is_list_of("$sends", has_type("$$this", "date")),
             is_list_of("$failedAt", has_type("$$this", "date")),
             is_list_of("$open", {"$and": [has_type("$$this.until", "date"), tries]}),
@@ -187,7 +187,7 @@ def read(rules: AccountRules) -> list[Stage]:
     stays = {"$gte": ["$failures", rules.bound]}
     is_recent = {"$gt": [later("$lastFailureAt", FAILURES_LAPSE), "$$now"]}
     has_no_time = has_type("$lastFailureAt", "missing")
-    counts = {"$or": [stays, is_recent, has_no_time]}
+    counts = {"$or": [has_no_time, is_recent, stays]}
     return [
         {"$replaceWith": {"$cond": [is_sound(), "$$ROOT", {"_id": "$_id", "failures": DAMAGED}]}},
         {

@@ -132,6 +132,24 @@ def test_purge_deletes_what_is_over_and_nothing_that_holds_a_guesser_back(
     assert sorted(account["failures"] for account in accounts) == [0, 3]
 
 
+def test_purge_deletes_wrong_codes_of_a_year_ago_and_no_disabled_account(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(guarded=True, CLIENT_LIMITS=None, DISABLE_AFTER=3, LOCKOUT_THRESHOLD=None)
+    for number, failures in (("+46709999999", 1), ("+46701234567", 3)):
+        session_id = world.initiate(number)
+        for _ in range(failures):
+            world.verify(session_id, world.wrong_code)
+    clock.shift(364 * 86_400)
+    assert data(run(world, "purge", "--json"))["accounts"] == 0
+
+    clock.shift(2 * 86_400)
+    assert data(run(world, "purge", "--json"))["accounts"] == 1
+
+    [kept] = world.accounts.find()
+    assert kept["failures"] == 3
+
+
 def test_purge_of_what_is_younger_leaves_open_sessions(
     world: World, clock: time_machine.Traveller
 ) -> None:
