@@ -63,6 +63,8 @@ def test_every_example_has_a_test() -> None:
 
     assert examples - {"__pycache__"} == {
         "change_contact",  # in test_purpose_examples.py
+        "sign_up",  # in test_who_examples.py
+        "tenants",  # in test_who_examples.py
         "step_up",  # in test_purpose_examples.py
         "audit",  # in test_audit_example.py
         "deploy",  # in faults/test_two_machines.py
