@@ -18,6 +18,7 @@ from ..state import state_of
 from ..types import Method, Payload
 from . import app_mail
 from .message import Message as Message
+from .message import NoAnswerError as NoAnswerError
 from .message import NotTakenError
 from .messages import render
 from .providers import Attempts, Provider

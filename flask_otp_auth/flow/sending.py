@@ -136,23 +136,27 @@ def _deliver(state: AppState, outgoing: OutgoingCode) -> bool:
     :raises NotSentError: it was not sent.
     """
     session, code, handlers = outgoing.session, outgoing.code, state.handlers
-    to = (session.identifier, session.method, session.payload)
+    # Errors are raised outside of ``except``, so that none leads to one that may hold the code.
+    failed: Exception | None = None
     try:
         asks_for_user = session.purpose is None and not state.settings.send_to_unknown
-        if asks_for_user and not handlers.has_user(*to):
+        if asks_for_user and not handlers.has_user(
+            session.identifier, session.method, session.payload
+        ):
             events.no_user_to_send_to(session)
             return False
     except Exception as error:
-        failure = events.code_not_sent(session, code, error)
-        raise NotSentError(failure, is_certain=True) from None
+        failed = error
+    if failed is not None:
+        raise NotSentError(events.code_not_sent(session, code, failed), is_certain=True)
+    is_sent = False
     try:
         is_sent = _call_sender(state, outgoing)
     except Exception as error:
-        # The message may have gone out before, and nobody heard of it.
-        failure = events.code_not_sent(session, code, error)
-        raise NotSentError(failure, is_certain=False) from None
+        failed = error  # the message may have gone out before, and nobody heard of it
     if not is_sent:
-        raise NotSentError(events.code_not_sent(session, code, None), is_certain=True)
+        failure = events.code_not_sent(session, code, failed)
+        raise NotSentError(failure, is_certain=failed is None)
     events.code_sent(session)
     return True
 

@@ -45,17 +45,14 @@ class Sent:
 
 
 class Outbox:
-    """The messages of one application since :func:`otp_outbox` was called.
-
-    :param app: the application.
-    :param state: what it has while the outbox is open, apart from its sender.
-    """
+    """The messages of one application since :func:`otp_outbox` was called."""
 
     def __init__(self, app: Flask, state: AppState) -> None:
         self._state = state
         self._sent: list[Sent] = []
         self._app: Flask | None = app
         self._before = app.extensions[EXTENSION]
+        # Meanwhile the application has *state*, with the outbox in the place of the sender.
         # Handlers that are registered meanwhile are those of the application.
         sender: dict[str, Callable[..., Any]] = {"send_code_handler": self.take}
         functions = ChainMap(sender, state.handlers.functions)
