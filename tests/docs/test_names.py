@@ -45,7 +45,8 @@ def test_a_maintainer_finds_what_the_page_on_the_architecture_names(name: str) -
         assert is_file(name) or any(file.name == name for file in CODE), name
     else:
         wanted = name.removesuffix("()")
-        pattern = rf"def {wanted}\(" if name.endswith("()") else rf"\b{re.escape(wanted)}\b"
+        word = rf"(?<!\w){re.escape(wanted)}(?!\w)"
+        pattern = rf"def {wanted}\(" if name.endswith("()") else word
         places = [*CODE.values(), *(file.read_text() for file in (ROOT / "docs").glob("*.py"))]
         known = any(re.search(pattern, text) for text in places)
         # What a command is called on the wire, and the directives of our docs.
