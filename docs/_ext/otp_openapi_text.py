@@ -13,8 +13,13 @@ from werkzeug.http import HTTP_STATUS_CODES
 Schema = dict[str, Any]
 Lines = list[str]
 
-_FORMATS = {"date-time": "date and time of RFC 3339", "uuid": "UUID"}
-_SAID_BY_HEADER = {"Retry-After": "the answer says how long to wait, if waiting helps"}
+_BOUNDS = {
+    "minLength": "It has at least {} characters.",
+    "maxLength": "It has at most {} characters.",
+    "minimum": "It is at least {}.",
+    "maximum": "It is at most {}.",
+    "maxProperties": "It has at most {} members.",
+}
 # What is said of a member that is required, and of one that is not.
 _OF_REQUEST = ("required", "optional")
 _OF_ANSWER = ("always present", "may be absent")
@@ -87,9 +92,8 @@ class Api:
 
     def _answer(self, answer: Schema) -> Lines:
         lines = [prose(answer["description"])]
-        own = [header for header in answer["headers"] if header not in self._common_headers()]
-        for header in own:
-            lines += ["", f"With the header ``{header}``, {_SAID_BY_HEADER[header]}."]
+        if "Retry-After" in answer["headers"]:
+            lines += ["", "With the header ``Retry-After``, which says how long to wait."]
         lines += [""]
         for content in answer.get("content", {}).values():
             values = [example["value"] for example in content["examples"].values()]
@@ -149,11 +153,9 @@ class Api:
         """Return what applies to a member only if another member has a certain value."""
         lines: Lines = []
         for rule in schema.get("allOf", ()):
-            for other, value in rule["if"]["properties"].items():
-                then = rule["then"]["properties"].get(name)
-                if then is not None:
-                    words = " ".join(meaning(then)).strip()
-                    lines += [f"- If ``{other}`` is ``{value['const']}``: {words}"]
+            [(other, value)] = rule["if"]["properties"].items()
+            if then := rule["then"]["properties"].get(name):
+                lines += [f"- If ``{other}`` is ``{value['const']}``: {meaning(then)[0]}"]
         return lines
 
     def _answers(self) -> list[tuple[str, str, Schema]]:
@@ -163,24 +165,20 @@ class Api:
             for status, answer in operation["responses"].items()
         ]
 
-    def _common_headers(self) -> set[str]:
-        return set.intersection(*(set(answer["headers"]) for _, _, answer in self._answers()))
-
     def headers(self) -> Lines:
         """Return a definition of each header of the answers."""
-        lines: Lines = []
-        common = self._common_headers()
-        found: dict[str, Schema] = {}
-        statuses: dict[str, set[str]] = {}
+        found: dict[str, set[str]] = {}
+        about: dict[str, Schema] = {}
         for _, status, answer in self._answers():
             for header, schema in answer["headers"].items():
-                found[header] = self.resolve(schema)
-                statuses.setdefault(header, set()).add(status)
-        for header, about in found.items():
-            where = "every answer" if header in common else " and ".join(sorted(statuses[header]))
-            value = about["schema"].get("const")
-            name = header if value is None else f"{header}: {value}"
-            lines += [f"``{name}`` : {where}", *indented([prose(about["description"])])]
+                about[header] = self.resolve(schema)
+                found.setdefault(header, set()).add(status)
+        lines: Lines = []
+        common = set.intersection(*(set(answer["headers"]) for _, _, answer in self._answers()))
+        for header, statuses in found.items():
+            where = "every answer" if header in common else listed(sorted(statuses), "and")
+            said = {**about[header]["schema"], "description": about[header]["description"]}
+            lines += member(header, where, said)
         return lines
 
     def errors(self) -> Lines:
@@ -212,12 +210,8 @@ class Api:
             for name, value in schema["properties"].items()
         }
         for name, value in members.items():
-            having = [status for status, schema in schemas.items() if name in schema["properties"]]
-            required = all(name in schemas[status].get("required", ()) for status in having)
-            about = type_of(value)
-            if len(having) < len(schemas):
-                about += f", with {' and '.join(sorted(having))}"
-            about += f", {_OF_ANSWER[not required]}"
+            required = all(name in schema["required"] for schema in schemas.values())
+            about = f"{type_of(value)}, {_OF_ANSWER[not required]}"
             lines += member(f"error.{name}", about, {"description": value["description"]})
         return lines
 
@@ -286,7 +280,7 @@ def meaning(schema: Schema) -> Lines:
 def type_of(schema: Schema) -> str:
     """Return the type of a value in words."""
     name = schema.get("type", "any value")
-    return f"{name} ({_FORMATS[schema['format']]})" if "format" in schema else str(name)
+    return f"{name} ({schema['format']})" if "format" in schema else str(name)
 
 
 def bounds(schema: Schema) -> Lines:
@@ -294,30 +288,11 @@ def bounds(schema: Schema) -> Lines:
 
     A pattern is for programs, so the description of the value has to say what it means.
     """
-    found: Lines = []
     values = [schema["const"]] if "const" in schema else schema.get("enum", [])
-    if values:
-        always = "always " if len(values) == 1 else ""
-        found.append(f"The value is {always}{' or '.join(f'``{value}``' for value in values)}.")
-    for least, most, sentence in (
-        ("minLength", "maxLength", "The length is {} characters."),
-        ("minimum", "maximum", "The value is {}."),
-        ("minProperties", "maxProperties", "The number of members is {}."),
-    ):
-        if words := _between(schema.get(least), schema.get(most)):
-            found.append(sentence.format(words))
+    shown = listed([f"``{value}``" for value in values], "or") if values else ""
+    found = [f"The value is {shown}."] if shown else []
+    found += [words.format(schema[bound]) for bound, words in _BOUNDS.items() if bound in schema]
     if "propertyNames" in schema:
         names = schema["propertyNames"]
-        length = _between(names.get("minLength"), names.get("maxLength"))
-        found.append(f"Their names have {length} characters. {prose(names['description'])}")
+        found.append(" ".join(["Their names:", *bounds(names), prose(names["description"])]))
     return found
-
-
-def _between(least: int | None, most: int | None) -> str:
-    if least is not None and least == most:
-        return f"always {least}"
-    if least is not None and most is not None:
-        return f"{least} to {most}"
-    if least is not None:
-        return f"at least {least}"
-    return "" if most is None else f"at most {most}"

@@ -173,7 +173,7 @@ def test_an_error_that_the_code_can_give_is_described_with_its_text(
     described = {
         code: schema
         for schema in SCHEMAS.values()
-        if schema.get("properties", {}).get("status", {}).get("minimum") == error.code
+        if schema.get("properties", {}).get("status", {}).get("const") == error.code
         for code in details_of(schema)["code"]["enum"]
     }
     assert error.error_code in described
