@@ -43,7 +43,8 @@ _BUILTIN = r"(str|int|float|bool|bytes|dict|list|None|object|Exception|ValueErro
 # Type variables of the decorators, by the names that a reader of a signature sees.
 _VARIABLES = r"(flask_otp_auth\.[a-z_.]+\.)?(SendCode|GetUser|VerifySuccess|View)"
 _OTHERS = (
-    r"(Fields|RuntimeError|UserWarning|HTTPException|datetime|Flask|PyMongo|Limiter|Any|optional)"
+    r"(Fields|RuntimeError|UserWarning|HTTPException|datetime|Flask|PyMongo|Limiter|Any|optional"
+    r"|HandlerDecorators)"
 )
 # Set DOCS_INTERSPHINX=1 where there is a network: then names of other projects are links as well.
 if os.environ.get("DOCS_INTERSPHINX"):

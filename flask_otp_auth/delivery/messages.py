@@ -45,28 +45,7 @@ def render(
     :param outgoing: the code that is being sent. Without it, the message is that of a login that
         has just been asked for.
     """
-    language = outgoing.session.locale if outgoing else preferred_language(settings.texts)
-    context: dict[str, Any] = {
-        "ttl": settings.code_ttl,
-        "app_name": _line(settings.app_name or app.name),
-        "origin": settings.origin,
-        "language": language or DEFAULT_LANGUAGE,
-        "payload": payload,
-        "method": method,
-        "purpose": None,
-        "asked_at": utc_now(),
-        "client": None,
-    }
-    if outgoing is not None:
-        left = outgoing.session.expires_at - context["asked_at"]
-        context |= {
-            "ttl": max(0, int(left.total_seconds())),
-            "purpose": outgoing.session.purpose,
-            "asked_at": outgoing.asked_at,
-            "client": _line(outgoing.client or "")[:_LONGEST_CLIENT] or None,
-        }
-    context["minutes"] = max(1, round(context["ttl"] / 60))
-    context["text"] = _texts(settings.texts.texts(language), context)
+    context = _context(app, settings, outgoing) | {"payload": payload, "method": method}
     environment = _environment(app)
 
     def part(name: str, **more: str) -> str:
@@ -83,6 +62,31 @@ def render(
         subject=_line(part("subject.txt")),
         html=part("email.html", code=code) + "\n",
     )
+
+
+def _context(app: Flask, settings: Settings, outgoing: OutgoingCode | None) -> dict[str, Any]:
+    """Return the variables of the templates, apart from those that the handlers receive."""
+    language = outgoing.session.locale if outgoing else preferred_language(settings.texts)
+    context: dict[str, Any] = {
+        "ttl": settings.code_ttl,
+        "app_name": _line(settings.app_name or app.name),
+        "origin": settings.origin,
+        "language": language or DEFAULT_LANGUAGE,
+        "purpose": None,
+        "asked_at": utc_now(),
+        "client": None,
+    }
+    if outgoing is not None:
+        left = outgoing.session.expires_at - context["asked_at"]
+        context |= {
+            "ttl": max(0, int(left.total_seconds())),
+            "purpose": outgoing.session.purpose,
+            "asked_at": outgoing.asked_at,
+            "client": _line(outgoing.client or "")[:_LONGEST_CLIENT] or None,
+        }
+    context["minutes"] = max(1, round(context["ttl"] / 60))
+    context["text"] = _texts(settings.texts.texts(language), context)
+    return context
 
 
 def _texts(texts: Texts, context: Mapping[str, Any]) -> dict[str, str]:
