@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from bson import Decimal128, ObjectId
@@ -21,9 +22,9 @@ from .http.blocklist import refuse_logged_out
 from .http.client_limits import limiter_for
 from .http.json_text import json_form
 from .http.limited_views import LimitedViews, View
-from .settings import read_settings
+from .settings import Settings, read_settings
 from .settings.keys import require_jwt_key
-from .state import EXTENSION, build_state
+from .state import EXTENSION, AppState, build_state
 from .store.database import close_with, connect, database_of
 
 # So that the floor of HTTP needs no type of the database.
@@ -86,21 +87,7 @@ class FlaskOtpAuth(HandlerDecorators, PythonApi):
             mongo = connect(app)
             close = close_with(app, mongo)
         try:
-            state = build_state(
-                settings,
-                self,
-                self._handlers,
-                mongo,
-                database_of(mongo),
-                close=close,
-                given=options_in(app),
-            )
-            tokens.ensure_manager(app)
-            state = replace(state, limiter=limiter_for(app, limiter, state))
-            if settings.register_routes:
-                views.register(app, state)
-                if settings.openapi:
-                    openapi.serve(app, settings.url_prefix)
+            state = self._new_state(app, settings, mongo, limiter, close)
         except ConfigurationError:
             if close is not None:
                 close()
@@ -114,6 +101,28 @@ class FlaskOtpAuth(HandlerDecorators, PythonApi):
         before_request = findings.announce_at_start(app, state)
         before_requests = app.before_request_funcs.setdefault(None, [])
         before_requests += [before_request, self._limited_views.require_effect(app)]
+
+    def _new_state(
+        self,
+        app: Flask,
+        settings: Settings,
+        mongo: PyMongo,
+        limiter: Limiter | None,
+        close: Callable[[], object] | None,
+    ) -> AppState:
+        """Return the state of *app*, with its Limiter, JWTManager and endpoints made."""
+        database = database_of(mongo)
+        given = options_in(app)
+        state = build_state(
+            settings, self, self._handlers, mongo, database, close=close, given=given
+        )
+        tokens.ensure_manager(app)
+        state = replace(state, limiter=limiter_for(app, limiter, state))
+        if settings.register_routes:
+            views.register(app, state)
+            if settings.openapi:
+                openapi.serve(app, settings.url_prefix)
+        return state
 
     def limit_client(self, view: View) -> View:
         """Decorate a view of the application that calls :meth:`initiate` or :meth:`resend`.

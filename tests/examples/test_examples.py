@@ -69,6 +69,7 @@ def test_every_example_has_a_test() -> None:
         "audit",  # in test_audit_example.py
         "deploy",  # in faults/test_two_machines.py
         "forms",  # in test_forms_example.py
+        "languages",  # in test_languages.py
         "login_sessions",  # in test_app_examples.py
         "minimal",
         "monitoring",  # in test_metrics.py and test_monitoring_example.py
