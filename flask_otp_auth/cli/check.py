@@ -146,8 +146,7 @@ def _clients(app: Flask, state: AppState) -> Iterator[Finding]:
             "Call limiter.init_app(app).",
         )
         return
-    weak = list(findings.of_limiter(limiter))
-    yield from weak or [_storage(limiter, state.settings.db_timeout)]
+    yield _storage(limiter, state.settings.db_timeout)
 
 
 def _storage(limiter: Limiter, timeout: float) -> Finding:

@@ -19,7 +19,6 @@ from . import deployment, limits, options, tokens
 from .finding import Finding as Finding
 from .finding import Severity as Severity
 from .finding import When
-from .limits import of_limiter as of_limiter
 
 _log = logging.getLogger("flask_otp_auth")
 _PACKAGE = __name__.partition(".")[0]

@@ -83,13 +83,12 @@ def client_limits(app: Flask, state: AppState) -> Iterator[Finding]:
             "can ask for codes for any number of people in views of your own",
             "Put @otp.limit_client on every view that calls otp.initiate or otp.resend.",
         )
+    elif state.limiter is not None and state.limiter in app.extensions.get("limiter", ()):
+        yield from _of_limiter(state.limiter)
 
 
-def of_limiter(limiter: Limiter) -> Iterator[Finding]:
-    """Check that a Limiter counts across processes, and refuses what it cannot count.
-
-    :param limiter: a Limiter that has been initialised.
-    """
+def _of_limiter(limiter: Limiter) -> Iterator[Finding]:
+    """Check that a Limiter counts across processes, and refuses what it cannot count."""
     if compat.swallows_errors(limiter):
         yield warned(
             LIMITS_OF_CLIENTS,

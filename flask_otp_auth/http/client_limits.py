@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from flask import Flask, current_app
@@ -14,7 +13,7 @@ from flask_limiter.util import get_remote_address
 from limits import RateLimitItem
 from limits.storage import MemoryStorage
 
-from .. import compat, findings
+from .. import compat
 from ..exceptions import ConfigurationError
 from ..state import AppState, state_of
 from ..store.limiter_storage import storage_for
@@ -53,10 +52,7 @@ def limiter_for(app: Flask, limiter: Limiter | None, state: AppState) -> Limiter
     limiters = app.extensions.get("limiter", set())
     if limiter is None and len(limiters) == 1:
         (limiter,) = limiters
-    chosen = limiter or _own_limiter(app, state)
-    if app.config.get("RATELIMIT_ENABLED", True) and chosen in app.extensions.get("limiter", ()):
-        findings.announce(app, findings.of_limiter(chosen))
-    return chosen
+    return limiter or _own_limiter(app, state)
 
 
 def limited(view: View, limiter: Limiter) -> View:
@@ -101,15 +97,12 @@ class _ClientRules(RouteLimit):
 def check_of_late_limiter(app: Flask, limiter: Limiter) -> Callable[[], None]:
     """Return what has to run before a request if *limiter* was not initialised on *app* at first.
 
-    It warns once if *limiter* fails open, and raises a ConfigurationError while *limiter* is not
-    initialised, and so limits nothing.
+    It raises a ConfigurationError while *limiter* is not initialised, and so limits nothing.
     """
-    warn_once = cache(lambda: findings.announce(app, findings.of_limiter(limiter)))
 
     def check() -> None:
         if app.config.get("RATELIMIT_ENABLED", True):
             require_initialised(app, limiter)
-            warn_once()
 
     return check
 
