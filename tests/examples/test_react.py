@@ -18,7 +18,7 @@ from npm import copy_example, install, needs_node, npm, token_api
 from playwright.sync_api import Browser, Page, expect
 from pymongo import MongoClient
 from support.pages import CHROMIUM, PATIENCE_MS, Window, chromium
-from support.servers import HOST, PATIENCE, Site
+from support.servers import HOST, PATIENCE, Answer, Site
 
 from flask_otp_auth.testing.pytest_plugin import with_database
 
@@ -124,9 +124,9 @@ def refresh_token(page: Page) -> str | None:
     return token
 
 
-def use(api: Site, path: str, token: str | None) -> int:
-    """Return the status of an endpoint that takes a token."""
-    return api.send("POST", path, headers={"Authorization": f"Bearer {token}"}).status
+def use(api: Site, path: str, token: str | None) -> Answer:
+    """Ask an endpoint that takes a token."""
+    return api.send("POST", path, headers={"Authorization": f"Bearer {token}"})
 
 
 def test_person_with_a_wrong_code_is_told_and_signs_in_with_the_right_one(
@@ -141,6 +141,18 @@ def test_person_with_a_wrong_code_is_told_and_signs_in_with_the_right_one(
 
     expect(page.get_by_role("heading", name="Welcome, new")).to_be_visible()
     expect(page.get_by_text("new@example.com")).to_be_visible()
+
+
+def test_reload_and_another_tab_know_the_login_that_has_begun(
+    page: Page, window: Window, last_code: Callable[[], str]
+) -> None:
+    ask_for_code(page, "begun@example.com")
+    page.reload()
+    expect(page.get_by_role("heading", name="Enter your code")).to_be_visible()
+    other = window.open(page.url)
+    expect(other.get_by_text("begun@example.com")).to_be_visible()
+    enter(other, last_code())
+    expect(other.get_by_role("heading", name="Welcome")).to_be_visible()
 
 
 def test_person_signs_in_by_sms(page: Page, last_code: Callable[[], str]) -> None:
@@ -253,14 +265,15 @@ def test_person_who_signs_out_is_out_in_all_tabs_and_on_the_server(
     for tab in (page, other):
         expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
         assert refresh_token(tab) is None
-    assert use(built[0], "/otp/refresh", kept) == 401
+    assert use(built[0], "/otp/refresh", kept).status == 401
 
 
 def test_person_whose_token_was_stolen_and_used_has_to_sign_in_again(
     page: Page, built: tuple[Site, Site], last_code: Callable[[], str]
 ) -> None:
     sign_in(page, "victim@example.com", last_code)
-    assert use(built[0], "/otp/refresh", refresh_token(page)) == 200
+    successor = use(built[0], "/otp/refresh", refresh_token(page)).json["data"]["refreshToken"]
+    assert use(built[0], "/otp/refresh", successor).status == 200
 
     with time_machine.travel(timedelta(minutes=16)):
         page.get_by_role("button", name="Load again").click()

@@ -1,27 +1,30 @@
 import type { Method } from "flask-otp-auth/client";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { EnterCode } from "./EnterCode";
-import { requestCode } from "./session";
+import { abandonLogin, type Pending, pendingLogin, requestCode } from "./session";
 import { useTask } from "./useTask";
 
 export function SignIn({ why }: { why: string }) {
   const [method, setMethod] = useState<Method>("email");
   const [identifier, setIdentifier] = useState("");
-  const [sessionId, setSessionId] = useState<string | null>(null);
+  const [pending, setPending] = useState<Pending | null>(null);
   const { busy, message, wait, run, say } = useTask(why);
+
+  useEffect(() => void pendingLogin().then(setPending), []);
 
   function submit(event: FormEvent) {
     event.preventDefault();
-    void run(async () => setSessionId((await requestCode(identifier, method)).sessionId));
+    void run(async () => setPending(await requestCode(identifier, method)));
   }
 
   function startAgain(reason = "") {
-    setSessionId(null);
+    void abandonLogin();
+    setPending(null);
     say(reason);
   }
 
-  if (sessionId !== null) {
-    return <EnterCode sessionId={sessionId} identifier={identifier} startAgain={startAgain} />;
+  if (pending !== null) {
+    return <EnterCode {...pending} startAgain={startAgain} />;
   }
   return (
     <form onSubmit={submit}>

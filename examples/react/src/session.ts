@@ -1,8 +1,8 @@
 /**
  * Who is signed in, in this browser.
  *
- * The tokens outlive a reload, and all tabs share them and take turns: a refresh token works once,
- * so tabs with a copy each would end their own login.
+ * The tokens outlive a reload, and all tabs share them and take turns: a tab that went on with an
+ * older refresh token than another one would end the login.
  */
 import { configure, initiate, logout, OtpError, refresh, verify } from "flask-otp-auth/client";
 import type { Method } from "flask-otp-auth/client";
@@ -12,12 +12,20 @@ const API_URL: string = import.meta.env.VITE_API_URL;
 const TIMEOUT = 10_000; // milliseconds
 const TOKENS = "tokens";
 const DEVICE_TOKEN = "deviceToken";
+const PENDING = "pending";
 
 configure({ baseUrl: `${API_URL}/otp`, timeout: TIMEOUT });
 
 interface Tokens {
   token: string;
   refreshToken: string;
+}
+
+/** A login that has begun: its session, whose code was sent to the identifier. */
+export interface Pending {
+  sessionId: string;
+  identifier: string;
+  expires: number; // milliseconds since 1970
 }
 
 type Status = "unknown" | "signedIn" | "signedOut" | "ended";
@@ -43,9 +51,24 @@ export async function restore() {
   become((await load(TOKENS)) === undefined ? "signedOut" : "signedIn");
 }
 
-/** Have a code sent; a device that has signed in before says so. */
-export async function requestCode(identifier: string, method: Method) {
-  return initiate(identifier, method, { deviceToken: await load<string>(DEVICE_TOKEN) });
+/** Have a code sent; a device that has signed in before says so. A reload finds what has begun. */
+export async function requestCode(identifier: string, method: Method): Promise<Pending> {
+  const deviceToken = await load<string>(DEVICE_TOKEN);
+  const { sessionId, ttl } = await initiate(identifier, method, { deviceToken });
+  const pending = { sessionId, identifier, expires: Date.now() + ttl * 1000 };
+  await save(PENDING, pending);
+  return pending;
+}
+
+/** The login that has begun here, in whichever tab, while its code is good. */
+export async function pendingLogin(): Promise<Pending | null> {
+  const pending = await load<Pending>(PENDING);
+  return pending !== undefined && pending.expires > Date.now() ? pending : null;
+}
+
+/** Forget the login that has begun. */
+export function abandonLogin(): Promise<void> {
+  return remove(PENDING);
 }
 
 /** Have a code judged, and sign in if it is right. */
@@ -56,6 +79,7 @@ export async function signIn(sessionId: string, code: string) {
       await save(DEVICE_TOKEN, outcome.deviceToken);
     }
     await keep(outcome);
+    await abandonLogin();
     become("signedIn");
     tabs.postMessage("signed in");
   }
@@ -135,6 +159,7 @@ async function keep({ token, refreshToken }: Partial<Tokens>): Promise<string> {
 
 async function forget(next: Status) {
   await remove(TOKENS);
+  await abandonLogin();
   become(next);
   tabs.postMessage("signed out");
 }

@@ -87,6 +87,17 @@ test("a person signs in with a code, after a wrong one, and out again", async ()
   expect((await post("refresh", undefined, token!)).status).toBe(401);
 });
 
+test("a login that has begun is still there after the app was killed", async () => {
+  const { unmount } = render(<App />);
+  await askForCode(OTP_IDENTIFIER);
+  await screen.findByLabelText("Code");
+  unmount();
+  render(<App />);
+  await enter(OTP_CODE);
+
+  expect(await screen.findByText(`Signed in as ${OTP_IDENTIFIER}`)).toBeOnTheScreen();
+});
+
 test("a phone offers the code of the message to the field for it", async () => {
   render(<App />);
   await askForCode(OTP_IDENTIFIER);
@@ -105,7 +116,8 @@ test("a person who was signed in still is after a restart, with new tokens", asy
 
 test("a person whose login was used by somebody else has to sign in again", async () => {
   const stolen = await signedInBefore();
-  expect((await post("refresh", undefined, stolen)).status).toBe(200);
+  const { data } = await (await post("refresh", undefined, stolen)).json();
+  expect((await post("refresh", undefined, data.refreshToken)).status).toBe(200);
   render(<App />);
 
   const text = "Your login has ended. Please sign in again.";

@@ -1,8 +1,8 @@
 import type { Method } from "flask-otp-auth/client";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Pressable, Text, TextInput, View } from "react-native";
 import { EnterCode } from "./EnterCode";
-import { requestCode } from "./session";
+import { abandonLogin, type Pending, pendingLogin, requestCode } from "./session";
 import { Button, Heading, Message, styles } from "./ui";
 import { useTask } from "./useTask";
 
@@ -14,19 +14,21 @@ const METHODS: { method: Method; name: string }[] = [
 export function SignInScreen({ why }: { why: string }) {
   const [method, setMethod] = useState<Method>("sms");
   const [identifier, setIdentifier] = useState("");
-  const [sessionId, setSessionId] = useState<string | null>(null);
+  const [pending, setPending] = useState<Pending | null>(null);
   const { busy, message, wait, run, say } = useTask(why);
 
+  useEffect(() => void pendingLogin().then(setPending), []);
+
   function startAgain(reason = "") {
-    setSessionId(null);
+    void abandonLogin();
+    setPending(null);
     say(reason);
   }
 
-  if (sessionId !== null) {
-    return <EnterCode sessionId={sessionId} identifier={identifier} startAgain={startAgain} />;
+  if (pending !== null) {
+    return <EnterCode {...pending} startAgain={startAgain} />;
   }
-  const send = () =>
-    run(async () => setSessionId((await requestCode(identifier, method)).sessionId));
+  const send = () => run(async () => setPending(await requestCode(identifier, method)));
   return (
     <>
       <Heading>Sign in</Heading>

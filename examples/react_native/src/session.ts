@@ -12,6 +12,7 @@ const API_URL = process.env.EXPO_PUBLIC_API_URL ?? "http://127.0.0.1:5000";
 const TIMEOUT = 10_000; // milliseconds
 const TOKENS = "otp.tokens";
 const DEVICE_TOKEN = "otp.deviceToken";
+const PENDING = "otp.pending";
 const OPTIONS = { keychainAccessible: SecureStore.WHEN_UNLOCKED_THIS_DEVICE_ONLY };
 
 configure({ baseUrl: `${API_URL}/otp`, timeout: TIMEOUT });
@@ -19,6 +20,13 @@ configure({ baseUrl: `${API_URL}/otp`, timeout: TIMEOUT });
 interface Tokens {
   token: string;
   refreshToken: string;
+}
+
+/** A login that has begun: its session, whose code was sent to the identifier. */
+export interface Pending {
+  sessionId: string;
+  identifier: string;
+  expires: number; // milliseconds since 1970
 }
 
 type Status = "unknown" | "signedIn" | "signedOut" | "ended";
@@ -43,10 +51,28 @@ export async function restore() {
   become((await stored()) === null ? "signedOut" : "signedIn");
 }
 
-/** Have a code sent; a phone that has signed in before says so. */
-export async function requestCode(identifier: string, method: Method) {
+/**
+ * Have a code sent; a phone that has signed in before says so.
+ *
+ * What has begun is kept: the system may kill the app while the message is read.
+ */
+export async function requestCode(identifier: string, method: Method): Promise<Pending> {
   const deviceToken = (await SecureStore.getItemAsync(DEVICE_TOKEN, OPTIONS)) ?? undefined;
-  return initiate(identifier, method, { deviceToken });
+  const { sessionId, ttl } = await initiate(identifier, method, { deviceToken });
+  const pending = { sessionId, identifier, expires: Date.now() + ttl * 1000 };
+  await SecureStore.setItemAsync(PENDING, JSON.stringify(pending), OPTIONS);
+  return pending;
+}
+
+/** The login that has begun on this phone, while its code is good. */
+export async function pendingLogin(): Promise<Pending | null> {
+  const pending = JSON.parse((await SecureStore.getItemAsync(PENDING, OPTIONS)) ?? "null");
+  return pending !== null && pending.expires > Date.now() ? pending : null;
+}
+
+/** Forget the login that has begun. */
+export function abandonLogin(): Promise<void> {
+  return SecureStore.deleteItemAsync(PENDING, OPTIONS);
 }
 
 /** Have a code judged, and sign in if it is right. */
@@ -57,6 +83,7 @@ export async function signIn(sessionId: string, code: string) {
       await SecureStore.setItemAsync(DEVICE_TOKEN, outcome.deviceToken, OPTIONS);
     }
     await keep(outcome);
+    await abandonLogin();
     become("signedIn");
   }
   return outcome;
@@ -89,7 +116,7 @@ export async function getJson<T>(path: string): Promise<T> {
   return response.json();
 }
 
-/** Trade the refresh token, which works once, unless that has been done since `stale` was read. */
+/** Trade the refresh token for new tokens, unless that has been done since `stale` was read. */
 function renew(stale: string): Promise<string> {
   return oneAtATime(async () => {
     const { token, refreshToken } = await tokens();
@@ -145,6 +172,7 @@ async function keep({ token, refreshToken }: Partial<Tokens>): Promise<string> {
 
 async function forget(next: Status) {
   await SecureStore.deleteItemAsync(TOKENS, OPTIONS);
+  await abandonLogin();
   become(next);
 }
 
