@@ -180,7 +180,7 @@ def test_javascript_of_the_docs_is_javascript(block: Block, tmp_path: Path) -> N
 def test_the_docs_have_no_language_that_nobody_looks_at() -> None:
     languages = {block.language for page in PAGES for block in blocks(page)}
 
-    pieces = {"text", "http", "html", "html+jinja"}  # of transcripts and of templates
+    pieces = {"text", "http", "html", "html+jinja", "css"}  # of transcripts and of pages
     assert languages <= {"python", "sh", "json", "javascript", *pieces}
 
 
