@@ -49,8 +49,7 @@ def test_the_limits_of_clients_cost_an_operation_for_each_rule(
 
     world.initiate()
 
-    # One to count and, since a no may be a race for the document, never more than two.
-    assert heard.take() == [("update", "otp_sessions.clients")] * 2 + [ADMIT, STORE]
+    assert heard.take() == [("findAndModify", "otp_sessions.clients")] * 2 + [ADMIT, STORE]
 
 
 def test_a_failed_guess_costs_one_operation_more(world: World, heard: Heard) -> None:
