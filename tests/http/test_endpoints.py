@@ -383,44 +383,6 @@ class TestVerify:
             claims = decode_token(answer.json["data"]["token"])
         assert (claims["sub"], claims["amr"]) == (str(user_id), ["otp"])
 
-    def test_async_handlers_do_all_that_plain_ones_do(self, world: World, site: Site) -> None:
-        seen: list[tuple[Any, ...]] = []
-
-        @world.otp.send_code_handler
-        async def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
-            seen.append((code, identifier, method, payload))
-            return True
-
-        @world.otp.get_user_handler
-        async def get_user(identifier: str, method: str, payload: Any) -> Any:
-            seen.append((identifier, method, payload))
-            return {"id": "7"}
-
-        @world.otp.verify_success_handler
-        async def on_success(user: Any, identifier: str, method: str, payload: Any) -> Any:
-            seen.append((user, identifier, method, payload))
-            return {"user": user, "token": "t"}
-
-        session_id = site.initiate(payload={"a": 1})
-        answer = site.verify(session_id, seen[0][0])
-
-        assert_data(answer, 200, {"status": "success", "token": "t", "user": {"id": "7"}})
-        person = ("+46701234567", "sms", {"a": 1})
-        assert seen[0][1:] == person
-        assert seen[1:] == [person, ({"id": "7"}, *person)]
-
-    def test_async_sender_that_says_false_is_a_failure(self, world: World, site: Site) -> None:
-        @world.otp.send_code_handler
-        async def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
-            return False
-
-        assert_error(
-            site.post("/otp/initiate", PHONE),
-            500,
-            "internalServerError",
-            "Failed to send verification code",
-        )
-
 
 class TestErrors:
     @pytest.mark.parametrize(
@@ -756,18 +718,6 @@ class TestOptions:
 
             assert authorise(data["refreshToken"]).text == "refreshed"
             assert authorise(data["token"]).status == 422
-
-    def test_url_prefix_moves_the_endpoints(self, make_world: MakeWorld) -> None:
-        with threaded(make_world(URL_PREFIX="/auth/code").app) as site:
-            assert site.post("/auth/code/initiate", PHONE).status == 200
-            assert site.post("/otp/initiate", PHONE).status == 404
-
-    def test_app_without_routes_has_none(self, make_world: MakeWorld) -> None:
-        world = make_world(REGISTER_ROUTES=False)
-        with threaded(world.app) as site:
-            assert site.post("/otp/initiate", PHONE).status == 404
-        with world.app.test_request_context():
-            assert world.otp.initiate("+46701234567", "sms").ttl == 300
 
     def test_methods_that_are_not_offered_are_refused(self, make_world: MakeWorld) -> None:
         world = make_world(METHODS=["email"])

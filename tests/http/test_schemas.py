@@ -206,21 +206,6 @@ def test_a_method_that_is_not_offered_is_refused(method):
     assert list(caught.value.fields) == ["method"]
 
 
-def test_the_methods_of_one_app_do_not_restrict_another():
-    only = {
-        method: schemas.initiate_request((method,), trusts_devices=False)
-        for method in ("sms", "email")
-    }
-    for offered, schema in only.items():
-        for method in ("sms", "email"):
-            body = {**GOOD_INITIATE, "method": method}
-            if method == offered:
-                assert schemas.load(schema, body)["method"] == method
-            else:
-                with pytest.raises(InvalidRequest):
-                    schemas.load(schema, body)
-
-
 @pytest.mark.parametrize(
     "code", ["1", "123 456", " 1 ", "x" * 64, "-1-", "\uff11\uff12", "é", "\0"]
 )
