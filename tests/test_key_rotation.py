@@ -62,6 +62,21 @@ def test_until_the_last_step_a_lock_and_a_cooldown_hold_in_all_processes(
     assert ask(other) == ask(one) == "identifierLocked"
 
 
+@pytest.mark.parametrize("pair", BESIDE[:4])
+def test_until_the_last_step_a_client_has_one_share_in_all_processes(
+    make_world: MakeWorld, pair, clock
+) -> None:
+    one, other = processes(make_world, pair, CLIENT_LIMITS="2 per hour")
+
+    def ask(world: World, n: int) -> int:
+        body = {"identifier": f"user{n}@example.com", "method": "email"}
+        return world.client.post("/otp/initiate", json=body).status_code
+
+    answers = [ask(world, n) for n, world in enumerate([one, other, one, other])]
+
+    assert answers == [200, 200, 429, 429]
+
+
 def test_a_new_key_in_front_at_once_would_be_wrong_elsewhere(make_world: MakeWorld) -> None:
     """Why there are steps: the other processes do not know the key yet."""
     sends, verifies = processes(make_world, ([NEW, OLD], [OLD]))
