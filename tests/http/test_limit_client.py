@@ -224,7 +224,7 @@ def test_a_store_that_is_away_is_a_503_and_sends_nothing(prepare: Any) -> None:
     with host(nowhere, prepare, **LIMITS, OTP_AUTH_DB_TIMEOUT=0.2) as world:
         add_form(world)
 
-        @world.app.errorhandler(ServiceUnavailable)
+        @world.app.errorhandler(503)
         def page(error: ServiceUnavailable) -> tuple[str, int]:
             return f"come back in {error.retry_after} s", 503
 
