@@ -162,10 +162,16 @@ class TestSigningIn:
         tab.get_by_role("button", name="Send code").dblclick(force=True)
         expect(code_field(tab)).to_be_focused()
         assert len(demo.codes(address)) == 1
-        code_field(tab).fill(demo.wrong_code(address))
-        tab.get_by_role("button", name="Sign in").dblclick()
-        expect(message(tab)).to_contain_text("tries left")
-        tab.wait_for_timeout(200)
-        assert verifications(window) <= 2
+        code_field(tab).evaluate(
+            """(field, code) => {
+                field.value = code;
+                const button = field.form.querySelector("button");
+                button.click();
+                button.click();
+            }""",
+            demo.wrong_code(address),
+        )
+        expect(message(tab)).to_contain_text("2 tries left")
+        assert verifications(window) == 1
         code_field(tab).fill(demo.code(address))
         expect_signed_in(tab, address)

@@ -122,6 +122,22 @@ test("a server that is away, too slow or somebody else's is told apart", async (
   });
 });
 
+test("headers go along with what sends or checks a code, and cannot change what the body is", async () => {
+  const seen = [];
+  const server = ({ url, headers }, answer) => {
+    seen.push([url, headers["captcha-token"], headers["content-type"]]);
+    answer.end('{"data": {}}');
+  };
+  const options = { headers: { "Captcha-Token": "proof", "Content-Type": "text/plain" } };
+  await elsewhere(server, async () => {
+    await initiate(PHONE, "sms", options);
+    await resend("a", options);
+    await verify("a", "123456", options);
+  });
+  const expected = ["/initiate", "/resend", "/verify"];
+  assert.deepEqual(seen, expected.map((url) => [url, "proof", "application/json"]));
+});
+
 test("a call that was given up before it began asks nobody", async () => {
   let asked = 0;
   await elsewhere((_, answer) => { asked++; answer.end("{}"); }, async () => {
