@@ -59,7 +59,7 @@ def _ask(endpoint: str, body: dict[str, Any]) -> Answer:
     content = write_json(body).encode()
     environ = {
         **{key: value for key, value in request.environ.items() if not key.startswith("werkzeug.")},
-        "PATH_INFO": request.path.removesuffix("login") + endpoint,
+        "PATH_INFO": request.environ["PATH_INFO"].removesuffix("login") + endpoint,
         "QUERY_STRING": "",
         "CONTENT_TYPE": "application/json",
         "CONTENT_LENGTH": str(len(content)),
@@ -71,15 +71,22 @@ def _ask(endpoint: str, body: dict[str, Any]) -> Answer:
         return Answer.from_app(partial(Flask.wsgi_app, app), environ)
 
 
+def _member(answer: Answer, name: str) -> dict[str, Any]:
+    """Return ``data`` or ``error`` of an answer, or ``{}`` if it has none, or is not of ours."""
+    try:
+        return dict(json.loads(answer.get_data())[name])
+    except (ValueError, TypeError, KeyError):
+        return {}
+
+
 def _send(settings: Settings, texts: Texts) -> Response:
     """Send a code and show the second step."""
     method = _method(settings)
     answer = _ask("initiate", {"identifier": _identifier(), "method": method})
-    body = json.loads(answer.get_data())
     if answer.status_code == 200:
-        return _show_second_step(settings, texts, body["data"]["sessionId"])
-    error = body["error"]
-    if error["code"] in ("badRequest", "invalidIdentifier"):
+        return _show_second_step(settings, texts, _member(answer, "data")["sessionId"])
+    error = _member(answer, "error")
+    if error.get("code") in ("badRequest", "invalidIdentifier"):
         return _show_first_step(settings, texts, texts.say(f"invalid_{method}"), answer)
     return _show_first_step(settings, texts, _words_for(error, answer, texts, "not_sent"), answer)
 
@@ -96,12 +103,12 @@ def _enter(settings: Settings, texts: Texts, session_id: str) -> Response:
         for cookie in answer.headers.getlist("Set-Cookie"):
             response.headers.add("Set-Cookie", cookie)
         return response
-    body = json.loads(answer.get_data())
-    if "error" in body:
-        words = _words_for(body["error"], answer, texts, "failed")
+    outcome = _member(answer, "data")
+    if not outcome:
+        words = _words_for(_member(answer, "error"), answer, texts, "failed")
         return _show_first_step(settings, texts, words, answer)
-    words = _words_for_outcome(body["data"], texts)
-    if body["data"]["status"] == "invalid_code":
+    words = _words_for_outcome(outcome, texts)
+    if outcome["status"] == "invalid_code":
         return _show_second_step(settings, texts, session_id, words)
     return _show_first_step(settings, texts, words, answer)
 
@@ -116,10 +123,10 @@ def _words_for_outcome(data: dict[str, Any], texts: Texts) -> str:
 
 
 def _words_for(error: dict[str, Any], answer: Answer, texts: Texts, otherwise: str) -> str:
-    if answer.status_code == 403:
+    if answer.status_code == 403 and "detail" in error:
         return str(error["detail"])  # of the application
     seconds = error.get("retryAfter")
-    key = _TEXT_OF_CODE.get(error["code"], otherwise)
+    key = _TEXT_OF_CODE.get(error.get("code", ""), otherwise)
     if key == "waiting" and seconds is None:
         key = "disabled"
     time = "" if seconds is None else f"{seconds // 60}:{seconds % 60:02d}"

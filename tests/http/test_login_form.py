@@ -121,3 +121,15 @@ def test_what_an_application_puts_before_the_endpoint_is_before_the_form_too(wor
     assert answer.status_code == 403
     assert "Not today." in answer.text
     assert world.outbox == []
+
+
+def test_answer_that_an_application_gives_in_another_form_is_no_error_of_the_form(
+    world: World,
+) -> None:
+    @world.app.before_request
+    def guard() -> Any:
+        return ("<h1>Busy</h1>", 503) if request.endpoint == "otp_auth.initiate" else None
+
+    answer = ask(world)
+    assert answer.status_code == 503
+    assert "The code could not be sent. Try again." in answer.text
