@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from support.markup import Markup
 from support.world import SECRET_KEY, MakeWorld, World
 
 import flask_otp_auth
@@ -25,33 +24,6 @@ SCRIPTS = sorted(
 @pytest.fixture
 def world(make_world: MakeWorld) -> World:
     return make_world(config=COOKIES, LOGIN_PAGE=True)
-
-
-class Markup(HTMLParser):
-    """What a test looks at in a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts = ""
-        self._in_script = False
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._in_script = tag in ("script", "style")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_script = False
-
-    def handle_data(self, data: str) -> None:
-        if self._in_script:
-            self.scripts += data
-
-    @property
-    def data(self) -> dict[str, Any]:
-        [found] = [attrs["data-otp-login"] for _, attrs in self.tags if "data-otp-login" in attrs]
-        return dict(json.loads(found or ""))
 
 
 def page(world: World, query: str = "", **headers: str) -> Markup:

@@ -17,8 +17,8 @@ from flask_jwt_extended import (
     jwt_required,
     verify_jwt_in_request,
 )
+from support.markup import Markup
 from support.world import MakeWorld, World
-from test_login_page import Markup
 
 COOKIES = {"JWT_TOKEN_LOCATION": ["cookies"]}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
