@@ -25,6 +25,7 @@ TWILIO = f"twilio://AC{'a' * 32}:{'b' * 32}@15555550199"
         ("vonage://aaaaaaaa:bbbbbbbbbbbbbbbb@15555550199", "targets"),
         ("sns://AKIAIOSFODNN7EXAMPLE/wJalrXUtnFEMI/us-east-1", "phone"),
         (f"msgbird://{'a' * 25}/15555550199", "targets"),
+        ("46elks://user:password@Shop/+15555550199", "targets"),
         (f"plivo://{'a' * 25}@{'b' * 40}/15555550199", "targets"),
     ],
 )

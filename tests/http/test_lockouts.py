@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -305,61 +304,6 @@ def test_lockouts_that_are_off_lock_nobody(
     assert failures(world) == 0
     with world.app.app_context():
         assert world.otp.unlock(NUMBER, "sms") is False
-
-
-def sender_of(world: World) -> threading.Event:
-    """Give *world* a sender that fails until the event is set."""
-    works = threading.Event()
-
-    @world.otp.send_code_handler
-    def send_code(code: str, identifier: str, method: str, payload: Any) -> bool:
-        return works.is_set()
-
-    return works
-
-
-def test_a_sender_that_fails_costs_the_owner_nothing(
-    make_world: MakeWorld, clock: time_machine.Traveller
-) -> None:
-    world = make_world(guarded=True, CLIENT_LIMITS=None)
-    works = sender_of(world)
-
-    for _ in range(40):  # more than there are sends, or tries
-        assert ask(world).status_code == 500
-    [account] = world.accounts.find()
-    assert (account["failures"], account["sends"], account["open"]) == (0, [], [])
-
-    works.set()
-    assert ask(world).status_code == 200
-    assert ask(world).status_code == 429
-
-
-def test_a_resend_that_failed_is_given_back(
-    make_world: MakeWorld, clock: time_machine.Traveller
-) -> None:
-    world = make_world(IDENTIFIER_LIMITS="2 per hour", MAX_RESENDS=5)
-    session_id = world.initiate()
-    works = sender_of(world)
-    for _ in range(4):
-        answer = world.client.post("/otp/resend", json={"sessionId": session_id})
-        assert answer.status_code == 500
-
-    works.set()
-    answer = world.client.post("/otp/resend", json={"sessionId": session_id})
-    assert answer.status_code == 200
-    assert len(world.accounts.find_one()["sends"]) == 2
-
-
-def test_a_send_that_failed_in_the_background_stays_counted(
-    make_world: MakeWorld, clock: time_machine.Traveller
-) -> None:
-    """Only who has an account can have a sender that fails, so giving it back would tell."""
-    world = make_world(guarded=True, CLIENT_LIMITS=None, SEND_IN_BACKGROUND=True)
-    sender_of(world)
-    assert ask(world).status_code == 200
-    world.app.extensions["otp_auth"].background.drain()
-
-    assert ask(world).json["error"]["code"] == "tooManyRequests"
 
 
 def test_only_what_can_be_a_code_counts_as_a_failure(world: World) -> None:
