@@ -372,13 +372,6 @@ def test_a_code_is_worth_nothing_for_anything_else_than_its_purpose(
     assert sessions.find_one()["status"] == ("verified" if fits else "pending")
 
 
-def test_a_code_of_a_login_is_worth_nothing_for_a_purpose(store, sessions):
-    store.insert(new_session(), RIGHT, settle=False)
-    before = sessions.find_one()
-    assert store.judge(ID, [RIGHT], NOW, **CHANGE) is None
-    assert sessions.find_one() == before
-
-
 @pytest.mark.parametrize(
     "digests", [RIGHT, None, RIGHT.decode(), {"0": RIGHT}, 1, [[RIGHT]], [RIGHT.decode()], [None]]
 )
