@@ -149,6 +149,8 @@ class Walk:
         """Give back the last session, whose code was certainly or perhaps not sent."""
         if not self.open or self.open[-1].asked_at < self.now - timedelta(seconds=60):
             return
+        if any(session is self.open[-1] for session, _ in self.uncounted):
+            return  # nobody is told the id of a session whose code was not sent
         session = self.open.pop()
         is_certain = self.random.random() < 0.5
         self.account.store.give_back(
