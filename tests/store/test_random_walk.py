@@ -182,6 +182,8 @@ class Walk:
 
     def unlock(self) -> None:
         self.count()
+        if self.is_damaged():  # what its open sessions have reserved is lost with the document
+            self.open = [session for session in self.open if session.account != self.account.id]
         self.account.store.unlock(self.account.id, self.clock())
         self.in_a_row.clear()
         self.sends.clear()
