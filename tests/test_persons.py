@@ -112,6 +112,22 @@ def test_login_that_was_being_stored_while_the_others_ended_is_over_too(world: W
         assert world.otp.logins(USER) == []
 
 
+def test_login_that_was_being_stored_while_the_others_ended_cannot_be_refreshed(
+    world: World,
+) -> None:
+    data = world.verify(world.initiate(NUMBER), world.code).json["data"]
+    logins = world.sessions.database["otp_sessions.logins"]
+    stored = logins.find_one_and_delete({})
+    assert stored is not None
+    with world.app.app_context():
+        world.otp.end_logins(USER)
+        logins.insert_one(stored)
+    bearer = {"Authorization": f"Bearer {data['refreshToken']}"}
+    answer = world.client.post("/otp/refresh", headers=bearer)
+    assert (answer.status_code, answer.json["error"]["code"]) == (401, "invalidRefreshToken")
+    assert logins.find_one({"_id": stored["_id"]})["endReason"] == "all"
+
+
 def test_protected_request_is_one_query_however_often_logins_were_ended(
     make_world: MakeWorld,
 ) -> None:

@@ -63,6 +63,11 @@ def refresh(state: AppState, claims: Claims) -> AuthResult:
     now = utc_now()
     with database_calls(state.settings.db_timeout):
         rotation = state.logins.rotate(login_id, token_id, parent, now)
+        # Once its login has been stored, the end of the others ends it too.
+        if rotation is Rotation.ROTATED and parent is None:
+            standing = state.logins.standing_of(login_id, tokens.subject_of(claims), now)
+            if _ends_with_others(state, standing, login_id, claims):
+                rotation = Rotation.ENDED
     if rotation is Rotation.ROTATED:
         return tokens.renew(claims, _next_tokens(state, login_id, parent=token_id), now)
     if rotation is Rotation.REUSED:
@@ -112,12 +117,18 @@ def is_logged_out(state: AppState, claims: Claims) -> bool:
             return standing.is_known or _was_ended_with_others(standing, id_, claims)
         if not standing.is_known or standing.is_over:
             return True
-        if _was_ended_with_others(standing, id_, claims):
-            # It was being stored while the others ended.
-            state.logins.end(login_id, "all", utc_now())
+        if _ends_with_others(state, standing, login_id, claims):
             return True
     is_refresh = claims.get("type") == "refresh"
     return is_refresh and (standing.current is None or standing.current not in (token_id, parent))
+
+
+def _ends_with_others(state: AppState, standing: Standing, login_id: str, claims: Claims) -> bool:
+    """End a login that was being stored while the others of its user ended, and say if it was."""
+    is_over = _was_ended_with_others(standing, login_id, claims)
+    if is_over:
+        state.logins.end(login_id, "all", utc_now())
+    return is_over
 
 
 def _was_ended_with_others(standing: Standing, id_: str, claims: Claims) -> bool:

@@ -381,11 +381,16 @@ class TestRefresh:
             assert secret not in caplog.text
             assert claims_of(world, secret)["otp_login"] not in caplog.text
 
-    def test_clean_refresh_is_one_command_of_the_database(self, make_world: MakeWorld) -> None:
+    def test_clean_refresh_is_one_command_of_the_database_and_the_first_of_a_login_two(
+        self, make_world: MakeWorld
+    ) -> None:
         heard = Heard()
         world = make_world(REFRESH_TOKEN=True, listeners=[heard])
         with threaded(world.app) as site:
             _, token = sign_in(world, site)
+            heard.take()
+            _, token = refreshed(site, token)
+            assert heard.names == ["findAndModify", "find"]
             heard.take()
             refreshed(site, token)
         assert heard.names == ["findAndModify"]
