@@ -22,6 +22,8 @@ from .body import BODY_MAX
 from .json_text import write_json
 from .login_page import destination, render_page, texts_of_request
 
+# What Werkzeug and our key function keep in the environment is of the form, not of the endpoint.
+_KEPT = ("werkzeug.", "flask_otp_auth.")
 _TEXT_OF_CODE = {
     "tooManyRequests": "limited",
     "identifierLocked": "waiting",
@@ -58,7 +60,7 @@ def _ask(endpoint: str, body: dict[str, Any]) -> Answer:
     """Have an endpoint of this application answer for the client of the current request."""
     content = write_json(body).encode()
     environ = {
-        **{key: value for key, value in request.environ.items() if not key.startswith("werkzeug.")},
+        **{key: value for key, value in request.environ.items() if not key.startswith(_KEPT)},
         "PATH_INFO": request.environ["PATH_INFO"].removesuffix("login") + endpoint,
         "QUERY_STRING": "",
         "CONTENT_TYPE": "application/json",

@@ -6,11 +6,13 @@ import re
 from typing import Any
 
 import pytest
-from flask import request
+from flask import Flask, request
 from flask_jwt_extended import jwt_required
+from flask_limiter import Limiter
 from support.world import MakeWorld, World
 
 from flask_otp_auth.exceptions import Refused
+from flask_otp_auth.http.client_key import client_key
 
 HOME = {"Origin": "http://localhost"}
 ADDRESS = "reader@example.com"
@@ -99,6 +101,34 @@ def test_form_has_the_limits_of_the_endpoint(make_world: MakeWorld) -> None:
     assert over.status_code == 429
     assert "That was many codes in a short time." in over.text
     assert len(world.outbox) == 2
+
+
+@pytest.mark.filterwarnings("ignore:clients are counted in memory")
+def test_nobody_at_the_same_address_delays_the_device_of_the_owner_at_the_form(
+    make_world: MakeWorld,
+) -> None:
+    def count_all_routes(app: Flask) -> Limiter:
+        """Be a host that counts every client, also that of the form, as we do."""
+        return Limiter(client_key, app=app, storage_uri="memory://", default_limits=["99 per day"])
+
+    world = make_world(
+        config={"JWT_TOKEN_LOCATION": ["cookies"]},
+        prepare=count_all_routes,
+        LOGIN_PAGE=True,
+        TRUSTED_DEVICES=86400,
+        CLIENT_LIMITS="2 per hour",
+    )
+    owner = world.client
+
+    def ask_as_owner() -> Any:
+        form = {"via": "email", "identifier": ADDRESS}
+        return owner.post("/otp/login", data=form, headers=HOME)
+
+    form = {"session": session_of(ask_as_owner()), "code": world.code}
+    assert owner.post("/otp/login", data=form, headers=HOME).status_code == 303
+    ask(world)
+    assert ask(world).status_code == 429
+    assert ask_as_owner().status_code == 200
 
 
 def test_address_that_cannot_be_is_told_and_stays_in_its_field(world: World) -> None:
