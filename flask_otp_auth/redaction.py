@@ -84,12 +84,10 @@ def describe(error: BaseException, code: str | None = None, identifier: str | No
     text from a client cannot be read as a line of the log.
     """
     described = traceback.TracebackException.from_exception(error, capture_locals=False)
-    return "\n  ".join(
-        _visible(line) for line in _chain(described, code, identifier, _GROUP_LEVELS)
-    )
+    return "\n  ".join(visible(line) for line in _chain(described, code, identifier, _GROUP_LEVELS))
 
 
-def _visible(line: str) -> str:
+def visible(line: str) -> str:
     """Return *line* with its control and format characters escaped."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

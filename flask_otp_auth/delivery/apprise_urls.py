@@ -27,6 +27,9 @@ _STAND_IN: dict[Method, str] = {"sms": "+15555550100", "email": "someone@example
 # These post to the server that their URL names, and the recipient goes into the body.
 _WEBHOOKS = re.compile(r"(json|form|xml)s?")
 _SECRET_MIN = 4
+# How Apprise logs the status of a server, or of a proxy before it, that failed on the way. With 501
+# and 503 it has not begun (RFC 9110, section 15.6).
+_BROKE = re.compile(r"\berror=5(?!0[13]\b)[0-9]{2}\b")
 _UNREACHABLE = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
 with warnings.catch_warnings():
     # Apprise's plugins import deprecated modules, about which the application can do nothing.
@@ -96,8 +99,9 @@ def send(url: str, message: Message, timeout: float, *, app_name: str) -> None:
             body_format=NotifyFormat.HTML if html else NotifyFormat.TEXT,
         )
         if taken is not True:
-            reason = _without_secrets("; ".join(captured.lines), url) or "it gave no reason"
-            is_refusal = all(map(_never_connected, captured.errors))
+            said = "; ".join(captured.lines)
+            reason = _without_secrets(said, url) or "it gave no reason"
+            is_refusal = all(map(_never_connected, captured.errors)) and not _BROKE.search(said)
             raise NotTakenError(reason) if is_refusal else NoAnswerError(reason)
 
 

@@ -13,7 +13,7 @@ from flask import Flask
 
 from .. import identifiers
 from ..exceptions import ConfigurationError
-from ..redaction import describe, redact
+from ..redaction import describe, redact, visible
 from ..settings import Settings
 from ..types import Method
 from .message import Message, NoAnswerError, NotTakenError
@@ -160,7 +160,8 @@ class _Attempt(threading.Thread):
                 self._provider.send(message, self._seconds)
             self.fault = None
         except (NotTakenError, NoAnswerError) as error:
-            self.fault = type(error)(redact(str(error), message.code, message.recipient))
+            reason = redact(str(error), message.code, message.recipient)
+            self.fault = type(error)(visible(reason))  # it may quote an answer of a provider
         except Exception as error:
             self.fault = NoAnswerError(describe(error, message.code, message.recipient))
         finally:

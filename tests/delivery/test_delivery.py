@@ -367,6 +367,18 @@ def test_all_providers_down_is_the_500_of_the_contract_and_one_signal(
     assert world.sessions.find_one()["status"] == "expired"
 
 
+@pytest.mark.parametrize(
+    ("status", "counted"), [(400, 0), (429, 0), (500, 1), (502, 1), (503, 0), (504, 1)]
+)
+def test_message_that_a_failing_gateway_may_have_sent_is_counted_and_a_refused_one_is_not(
+    make_world: MakeWorld, status: int, counted: int
+) -> None:
+    with http_gateway(status) as gateway:
+        world = deliver(make_world, SMS_URLS=[gateway.url], IDENTIFIER_LIMITS="1 per day")
+        assert initiate(world, NUMBER, "sms").status_code == 500
+    assert len(world.accounts.find_one()["sends"]) == counted
+
+
 @pytest.mark.parametrize("scheme", ["json", "mailto", "Flask-Mail"])
 def test_provider_that_hangs_is_cut_off_at_the_timeout(make_world: MakeWorld, scheme: str) -> None:
     with hanging_server() as port:
@@ -438,6 +450,20 @@ def test_logs_at_every_level_hold_no_url_no_code_and_no_recipient(
         "secret-path",
     ):
         assert secret not in text
+
+
+def test_words_of_a_provider_add_no_line_to_the_log(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    @notify(on="otpforger")
+    def refuse(*args: Any, **kwargs: Any) -> bool:
+        logging.getLogger("apprise").warning("no\r\nERROR all is lost \x1b[2J")
+        return False
+
+    initiate(deliver(make_world, SMS_URLS=["otpforger://host"]), NUMBER, "sms")
+    [line] = [text for text in caplog.messages if "did not accept" in text]
+    assert line.isprintable()
+    assert "no\\r\\nERROR all is lost" in line
 
 
 def test_words_of_an_smtp_server_that_name_the_login_are_not_logged(
