@@ -15,6 +15,7 @@ DEFAULT_LANGUAGE = "en"
 #: The languages that come with the package.
 LANGUAGES = ("en", "sv", "de", "fr", "es")
 _RIGHT_TO_LEFT = frozenset({"ar", "he", "fa", "ur"})
+_MOST_PARTS = 8
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
@@ -95,7 +96,8 @@ class Catalogue:
 
 def _parts(tag: str) -> Iterator[str]:
     """Yield a tag in lower case, and after it what is left without its last parts."""
-    parts = tag.replace("_", "-").lower().split("-")
+    # A client may send one of any length, and the time grows with the square of its parts.
+    parts = tag.replace("_", "-").lower().split("-", _MOST_PARTS)[:_MOST_PARTS]
     for length in range(len(parts), 0, -1):
         yield "-".join(parts[:length])
 

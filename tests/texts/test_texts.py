@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -64,6 +65,12 @@ def test_exact_language_wins_then_its_language_then_english(tag: str | None, tit
         }
     )
     assert catalogue.texts(tag).words["title"] == title
+
+
+def test_long_tag_of_a_stranger_keeps_no_worker_busy() -> None:
+    start = time.process_time()
+    assert Catalogue().match("sv-" + "-".join("a" * 30_000)) == "sv"
+    assert time.process_time() - start < 0.5
 
 
 def test_word_that_a_language_lacks_is_said_in_its_parent_language_and_then_in_english() -> None:
