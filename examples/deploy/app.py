@@ -1,8 +1,8 @@
 """Sign in by email, on as many machines as you like; docs/deployment.rst says how to run it.
 
-Options come from the environment: ``FLASK_SECRET_KEY``, ``FLASK_MONGO_URI``,
-``FLASK_OTP_AUTH_EMAIL_URLS`` and any other of Flask or of the extensions, with ``FLASK_`` before
-its name.
+Options come from the environment: ``FLASK_SECRET_KEY``, ``FLASK_JWT_SECRET_KEY``,
+``FLASK_MONGO_URI``, ``FLASK_OTP_AUTH_EMAIL_URLS`` and any other of Flask or of the extensions, with
+``FLASK_`` before its name.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def create_app() -> Flask:
     app.config["PREFERRED_URL_SCHEME"] = "https"
     app.config["OTP_AUTH_METHODS"] = ["email"]
     app.config["OTP_AUTH_APP_NAME"] = "Example"
+    app.config["OTP_AUTH_TRUSTED_DEVICES"] = 90 * 86400
     app.config.from_prefixed_env()
     # One proxy stands in front, and sets each of these headers itself.
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]

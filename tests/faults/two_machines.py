@@ -139,6 +139,7 @@ def deployment(
         env = {
             **os.environ,
             "FLASK_SECRET_KEY": "the same on both of the machines",
+            "FLASK_JWT_SECRET_KEY": "the same on both of the machines, for tokens",
             "FLASK_MONGO_URI": mongo_uri,
             "FLASK_RATELIMIT_STORAGE_URI": redis_uri,
             "FLASK_OTP_AUTH_EMAIL_URLS": json.dumps(
