@@ -53,7 +53,10 @@ def _is_from_this_site() -> bool:
     """Whether the form is that of the page, and not one that another site makes a browser send."""
     if site := request.headers.get("Sec-Fetch-Site"):
         return site == "same-origin"
-    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+    try:
+        return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+    except ValueError:  # no origin at all, such as "http://["
+        return False
 
 
 def _ask(endpoint: str, body: dict[str, Any]) -> Answer:

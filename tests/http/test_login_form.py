@@ -69,6 +69,7 @@ def test_what_is_no_code_costs_no_try_and_a_wrong_one_does(world: World) -> None
         {},
         {"Origin": "null"},
         {"Origin": "https://evil.example"},
+        {"Origin": "http://[localhost"},
         {"Origin": "http://localhost.evil.example"},
         {"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"},
         {"Origin": "http://localhost", "Sec-Fetch-Site": "same-site"},
