@@ -19,6 +19,8 @@ _RANDOM = 'Set it to the output of: python -c "import secrets; print(secrets.tok
 # A key with fewer different bytes is a word or a pattern rather than 32 random bytes.
 _FEWEST_BYTES = 8
 _LONGEST_ACCESS = timedelta(days=1)
+# The methods that change something (RFC 9110, section 9.2.1), which web pages can have sent.
+_CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 # NIST SP 800-63B-4, section 2.1.3: users have to sign in again after 30 days.
 _LONGEST_LOGIN = timedelta(days=30)
 
@@ -213,6 +215,16 @@ def token_cookies(app: Flask, state: AppState) -> Iterator[Finding]:
         if not app.config[key]:
             point = f"token cookies ({key})"
             yield failed(point, f"{key} {what}", f"Set {key} to True.", When.START)
+    checked = app.config["JWT_CSRF_METHODS"]
+    unchecked = ", ".join(each for each in _CHANGING if each not in checked)
+    if unchecked:
+        yield failed(
+            "token cookies (JWT_CSRF_METHODS)",
+            f"JWT_CSRF_METHODS lacks {unchecked}: any web page can send such requests on behalf of "
+            "people who are signed in by cookie",
+            "Remove the key, or add what is missing.",
+            When.START,
+        )
     same_site = app.config["JWT_COOKIE_SAMESITE"]
     if same_site not in ("Lax", "Strict"):
         yield warned(
@@ -220,7 +232,9 @@ def token_cookies(app: Flask, state: AppState) -> Iterator[Finding]:
             f"it is {same_site!r}, so browsers may send the cookies with requests from other sites",
             'Set JWT_COOKIE_SAMESITE to "Lax" or "Strict".',
         )
-    elif app.config["JWT_COOKIE_SECURE"] and app.config["JWT_COOKIE_CSRF_PROTECT"]:
+    elif (
+        app.config["JWT_COOKIE_SECURE"] and app.config["JWT_COOKIE_CSRF_PROTECT"] and not unchecked
+    ):
         yield passed("token cookies", "they are Secure, HttpOnly, SameSite and CSRF-protected")
 
 

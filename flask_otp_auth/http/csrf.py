@@ -29,6 +29,7 @@ def exempt_json_endpoints(endpoint: str | None, _values: dict[str, Any] | None) 
         return
     name = endpoint.rpartition(".")[2]
     # Flask-JWT-Extended has its own CSRF protection for tokens in cookies.
-    exempt = name in _CHECKED_OTHERWISE or (name in _BY_TOKEN and config.cookie_csrf_protect)
+    by_token = config.cookie_csrf_protect and "POST" in config.csrf_request_methods
+    exempt = name in _CHECKED_OTHERWISE or (name in _BY_TOKEN and by_token)
     if exempt and isinstance(protect, flask_wtf.CSRFProtect):
         protect.exempt(current_app.view_functions[endpoint])

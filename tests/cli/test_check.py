@@ -143,6 +143,11 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
         "fail",
         {"config": {**SAME_SITE, "JWT_COOKIE_CSRF_PROTECT": False}},
     ),
+    (
+        "token cookies (JWT_CSRF_METHODS)",
+        "fail",
+        {"config": {**SAME_SITE, "JWT_CSRF_METHODS": ["PUT", "PATCH", "DELETE"]}},
+    ),
     ("token cookies (JWT_COOKIE_SAMESITE)", "warn", {"config": COOKIES}),
     ("two keys", "warn", {"config": {"JWT_SECRET_KEY": None}}),
     ("trusted devices", "warn", {"TRUSTED_DEVICES": None}),

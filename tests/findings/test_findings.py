@@ -22,6 +22,8 @@ WEAK: list[tuple[dict[str, Any], str]] = [
     ({"OTP_AUTH_SEND_TO_UNKNOWN": False}, "OTP_AUTH_SEND_TO_UNKNOWN is False"),
     ({"JWT_ACCESS_TOKEN_EXPIRES": False}, "JWT_ACCESS_TOKEN_EXPIRES is False"),
     ({**COOKIES, "JWT_COOKIE_CSRF_PROTECT": False}, "JWT_COOKIE_CSRF_PROTECT is False"),
+    ({**COOKIES, "JWT_CSRF_METHODS": ["PUT"]}, "JWT_CSRF_METHODS lacks POST, PATCH, DELETE"),
+    ({**COOKIES, "JWT_CSRF_METHODS": []}, "JWT_CSRF_METHODS lacks POST, PUT, PATCH, DELETE"),
     ({**COOKIES, "JWT_COOKIE_SECURE": False}, "JWT_COOKIE_SECURE is not True"),
     ({"JWT_TOKEN_LOCATION": "cookies"}, "JWT_COOKIE_SECURE is not True"),
 ]

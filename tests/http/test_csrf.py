@@ -99,16 +99,20 @@ def test_people_stay_signed_in_and_sign_out(mongo_uri: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:JWT_COOKIE_CSRF_PROTECT is False")
+@pytest.mark.filterwarnings("ignore:JWT_CSRF_METHODS lacks")
 @pytest.mark.parametrize("path", ["refresh", "logout"])
+@pytest.mark.parametrize(
+    "unprotected", [{"JWT_COOKIE_CSRF_PROTECT": False}, {"JWT_CSRF_METHODS": ["PUT", "DELETE"]}]
+)
 def test_cookies_without_csrf_tokens_of_their_own_keep_the_protection_of_the_host(
-    mongo_uri: str, path: str
+    mongo_uri: str, unprotected: dict[str, object], path: str
 ) -> None:
     host = Host(
         mongo_uri,
         csrf_first=True,
         OTP_AUTH_REFRESH_TOKEN=True,
         JWT_TOKEN_LOCATION=["cookies"],
-        JWT_COOKIE_CSRF_PROTECT=False,
+        **unprotected,
     )
     with threaded(host.app) as site, contextlib.closing(host.mongo.cx):
         answer = site.verify(site.initiate(), host.codes[-1])
