@@ -83,8 +83,11 @@ def _refresh_claims(location: str) -> dict[str, Any]:
     :raises InvalidRefreshToken: there is no valid token, or its CSRF token is missing or wrong, or
         the application does not know its user any more or refuses them, which ends the login.
     """
+    sent = request.headers.get(config.refresh_csrf_header_name, "")
+    if not sent and config.csrf_check_form:
+        sent = request.form.get(config.refresh_csrf_field_name, "")
     # Flask-JWT-Extended would raise an unexpected error for it.
-    if not request.headers.get(config.refresh_csrf_header_name, "").isascii():
+    if not sent.isascii():
         raise InvalidRefreshToken(CsrfMismatch.detail)
     try:
         # The rotation decides whether the token is revoked, and ends the login if it was stolen.

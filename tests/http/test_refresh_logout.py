@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
@@ -647,6 +648,19 @@ class TestCookies:
             assert "Set-Cookie" not in answer.headers
         assert browser.post("/me", "csrf_access_token").status == 200
         assert browser.post("/otp/refresh", "csrf_refresh_token").status == 200
+
+    @pytest.mark.parametrize("csrf", ["", "x", "é"])
+    def test_wrong_csrf_token_in_a_form_is_refused(self, make_world: MakeWorld, csrf: str) -> None:
+        config = {"JWT_TOKEN_LOCATION": ["cookies"], "JWT_CSRF_CHECK_FORM": True}
+        world = make_world(config=config, REFRESH_TOKEN=True)
+        with threaded(world.app) as site:
+            browser = Browser(site)
+            browser.sign_in(world)
+            cookies = "; ".join(f"{name}={value}" for name, value in browser.jar.items())
+            headers = {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
+            body = urlencode({"csrf_token": csrf}).encode()
+            answer = site.send("POST", "/otp/refresh", body, headers)
+            assert_invalid(answer, "The CSRF token is missing or does not match")
 
     @pytest.mark.parametrize("csrf", ["csrf_access_token", "csrf_refresh_token"])
     def test_logout_clears_the_cookies_and_ends_the_login(
