@@ -96,15 +96,22 @@ def _refresh_claims(location: str) -> dict[str, Any]:
     except CSRFError:
         raise InvalidRefreshToken(CsrfMismatch.detail) from None
     except (UserLookupError, Refused):
-        presented = [token for token, _ in (_bearer() if location == "headers" else _cookies())]
-        # Of the two cookies, the last is the one for a refresh.
-        flow.end_login(state_of(current_app), _decoded(presented[-1]) or {}, "user refused")
+        flow.end_login(state_of(current_app), _presented(location) or {}, "user refused")
+        _clear_refused_cookies()
+    except RecursionError:  # of PyJWT, or else of the loader of the application
+        if _presented(location) is not None:
+            raise
         _clear_refused_cookies()
     except NoAuthorizationError:
         pass
     except (JWTExtendedException, PyJWTError):
         _clear_refused_cookies()
     raise InvalidRefreshToken
+
+
+def _presented(location: str) -> Claims | None:
+    presented = [token for token, _ in (_bearer() if location == "headers" else _cookies())]
+    return _decoded(presented[-1])  # of the two cookies, the last is the one for a refresh
 
 
 def _clear_refused_cookies() -> None:
@@ -143,7 +150,7 @@ def _claims_to_end() -> list[Claims]:
 def _decoded(encoded: str) -> Claims | None:
     try:
         return decode_token(encoded, allow_expired=True)
-    except (JWTExtendedException, PyJWTError):
+    except (JWTExtendedException, PyJWTError, RecursionError):  # the last before PyJWT 2.15
         return None
 
 

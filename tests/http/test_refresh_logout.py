@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -279,6 +280,18 @@ class TestRefresh:
     def test_rubbish_is_refused(self, site: Site, header: str | None) -> None:
         headers = {} if header is None else {"Authorization": header.encode().decode("latin-1")}
         assert_invalid(site.send("POST", "/otp/refresh", headers=headers))
+
+    @pytest.mark.parametrize("place", ["header", "payload"])
+    def test_token_that_is_nested_too_deeply_to_be_read_is_rubbish_too(
+        self, site: Site, place: str
+    ) -> None:
+        """PyJWT before 2.15 lets the RecursionError pass."""
+        deep = '{"alg":"HS256","a":' + "[" * 2000 + "]" * 2000 + "}"
+        parts = (deep, "{}") if place == "header" else ('{"alg":"HS256"}', deep)
+        encoded = [base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts]
+        token = ".".join([*encoded, "AAAA"])
+        assert_invalid(refresh(site, token))
+        assert site.send("POST", "/otp/logout", headers=bearer(token)).status == 204
 
     def test_only_a_refresh_token_of_this_app_refreshes(
         self, world: World, make_world: MakeWorld, site: Site
