@@ -152,6 +152,8 @@ class LoginStore:
         variables = {"spare": {"$literal": spare}, "madeAt": spare_made_at}
         # Under every key, since another server may not know the newest one yet.
         marks = [self._mark(id_, variables) for id_ in users]
+        if any(mark["spared"] != spare for mark in marks):  # refused under another key
+            marks = [self._mark(id_, {**variables, "spare": None}) for id_ in users]
         ended = self._collection.update_many(
             {
                 "user": {"$in": users},

@@ -15,6 +15,7 @@ from flask_otp_auth.types import Login
 LOGIN = "0123456789abcdef" * 2
 LIFETIME, IDLE = 1000, 100
 IDLE_TIME = timedelta(seconds=IDLE)
+OLD_KEY, NEW_KEY = b"o" * 32, b"n" * 32
 
 
 @pytest.fixture
@@ -215,6 +216,15 @@ def test_logins_end_together_without_the_later_ones_and_those_of_others(four):
     assert (ids(four), ids(four, "8")) == ([LATER], [OTHER])
     assert four.rotate(OLD, "first", None, datetime.now(UTC)) is Rotation.ENDED
     assert four.end_all("7", None, None) == 0
+
+
+@pytest.mark.parametrize("keys", [(OLD_KEY, NEW_KEY), (NEW_KEY, OLD_KEY)])
+def test_token_that_was_refused_before_a_change_of_keys_is_not_spared_after_it(database, keys):
+    before = datetime.now(UTC) - timedelta(seconds=10)
+    store_on(database, (OLD_KEY,)).end_all("7", None, None)
+    store_on(database, keys).end_all("7", "token", before)
+    for known in (keys, (NEW_KEY,)):
+        assert store_on(database, known).standing_of("token", "7", NOW).spared is None
 
 
 def test_one_login_can_be_spared_unless_it_was_refused_before(four, past):
