@@ -93,11 +93,20 @@ def end_login(state: AppState, claims: Claims, reason: str = "logout") -> None:
             state.logins.end(login_id, reason, now)
             events.login_ended(login_id, reason)
         elif token_id is not None:
-            expires = claims.get("exp")
-            until = None if expires is None else datetime.fromtimestamp(expires, UTC) + _LEEWAY_MAX
+            until = _refused_from(claims)
             if until is None or now < until:
                 state.logins.revoke(token_id, until, now)
             events.token_revoked(token_id)
+
+
+def _refused_from(claims: Claims) -> datetime | None:
+    """Return the UTC time from which a token has expired, or ``None`` if that never comes."""
+    if (expires := claims.get("exp")) is None:
+        return None
+    try:
+        return datetime.fromtimestamp(expires, UTC) + _LEEWAY_MAX
+    except (OverflowError, ValueError, OSError):  # after the year 9999
+        return None
 
 
 def is_logged_out(state: AppState, claims: Claims) -> bool:

@@ -293,6 +293,16 @@ class TestRefresh:
         assert_invalid(refresh(site, token))
         assert site.send("POST", "/otp/logout", headers=bearer(token)).status == 204
 
+    @pytest.mark.parametrize("expires", [253402300799, 10**12, 10**20, 1e300])
+    def test_token_that_expires_after_the_last_year_can_be_logged_out(
+        self, world: World, site: Site, expires: float
+    ) -> None:
+        with world.app.app_context():
+            token = create_access_token("user", additional_claims={"exp": expires})
+        assert me(site, token) == 200
+        assert site.send("POST", "/otp/logout", headers=bearer(token)).status == 204
+        assert me(site, token) == 401
+
     def test_only_a_refresh_token_of_this_app_refreshes(
         self, world: World, make_world: MakeWorld, site: Site
     ) -> None:
