@@ -159,8 +159,10 @@ class TestSigningIn:
     ) -> None:
         tab = open_login(window, demo)
         tab.get_by_label("Email address").fill(address)
-        tab.get_by_role("button", name="Send code").dblclick(force=True)
-        expect(code_field(tab)).to_be_focused()
+        # In one turn of the page: the second of two real clicks may come after the first answer.
+        send = tab.get_by_role("button", name="Send code")
+        send.evaluate("button => { button.click(); button.click(); }")
+        expect(code_field(tab)).to_be_visible()
         assert len(demo.codes(address)) == 1
         code_field(tab).evaluate(
             """(field, code) => {

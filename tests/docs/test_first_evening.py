@@ -130,6 +130,7 @@ def do(evening: Evening, command: str) -> None:
         evening.run(command)
 
 
+@pytest.mark.slow
 def test_an_evening_with_the_docs_ends_with_a_login_mail_and_a_server(evening: Evening) -> None:
     for block in blocks(PAGE):
         if block.language in ("python", "html"):
