@@ -88,52 +88,11 @@ def reserved_slot(
         raise
 
 
-def send_now(state: AppState, outgoing: OutgoingCode) -> None:
-    """Pass a code to the sender.
-
-    :raises NotSentError: it was not sent. What was stored for it is for the caller to withdraw.
-    """
-    _deliver(state, outgoing)
-
-
-def send_later(state: AppState, outgoing: OutgoingCode, slot: Slot) -> None:
-    """Pass a code to the sender in the background.
-
-    A code that was not sent is no longer accepted. Nothing else is withdrawn, since a client could
-    see it: only for a user who exists can the sender fail, so this would reveal who has an account.
-    """
-    slot.run(_send_in_background, state, outgoing, slot)
-
-
-@contextlib.contextmanager
-def withdrawing(state: AppState, session: Session) -> Iterator[None]:
-    """Log it if what was stored for a code that was not sent cannot be withdrawn."""
-    try:
-        with database_calls(state.settings.db_timeout):
-            yield
-    except OtpAuthError as error:
-        events.code_not_withdrawn(session, error)
-
-
-def _send_in_background(state: AppState, outgoing: OutgoingCode, slot: Slot) -> None:
-    session, began = outgoing.session, time.perf_counter()
-    try:
-        has_user = _deliver(state, outgoing)
-    except NotSentError:
-        has_user = True
-        with withdrawing(state, session):
-            state.sessions.drop_code(session.session_id, outgoing.digest)
-    if has_user:
-        slot.sent(session.method, time.perf_counter() - began)
-    else:
-        slot.imitate_send(session.method, began)
-
-
-def _deliver(state: AppState, outgoing: OutgoingCode) -> bool:
+def send_now(state: AppState, outgoing: OutgoingCode) -> bool:
     """Pass a code to the sender, if it has a recipient.
 
     :returns: whether there is a user to send it to.
-    :raises NotSentError: it was not sent.
+    :raises NotSentError: it was not sent. What was stored for it is for the caller to withdraw.
     """
     session, code, handlers = outgoing.session, outgoing.code, state.handlers
     # Errors are raised outside of ``except``, so that none leads to one that may hold the code.
@@ -159,6 +118,39 @@ def _deliver(state: AppState, outgoing: OutgoingCode) -> bool:
         raise NotSentError(failure, is_certain=failed is None)
     events.code_sent(session)
     return True
+
+
+def send_later(state: AppState, outgoing: OutgoingCode, slot: Slot) -> None:
+    """Pass a code to the sender in the background.
+
+    A code that was not sent is no longer accepted. Nothing else is withdrawn, since a client could
+    see it: only for a user who exists can the sender fail, so this would reveal who has an account.
+    """
+    slot.run(_send_in_background, state, outgoing, slot)
+
+
+@contextlib.contextmanager
+def withdrawing(state: AppState, session: Session) -> Iterator[None]:
+    """Log it if what was stored for a code that was not sent cannot be withdrawn."""
+    try:
+        with database_calls(state.settings.db_timeout):
+            yield
+    except OtpAuthError as error:
+        events.code_not_withdrawn(session, error)
+
+
+def _send_in_background(state: AppState, outgoing: OutgoingCode, slot: Slot) -> None:
+    session, began = outgoing.session, time.perf_counter()
+    try:
+        has_user = send_now(state, outgoing)
+    except NotSentError:
+        has_user = True
+        with withdrawing(state, session):
+            state.sessions.drop_code(session.session_id, outgoing.digest)
+    if has_user:
+        slot.sent(session.method, time.perf_counter() - began)
+    else:
+        slot.imitate_send(session.method, began)
 
 
 def _call_sender(state: AppState, outgoing: OutgoingCode) -> bool:
