@@ -94,9 +94,7 @@ class PythonApi:
         :raises InvalidRequest: *method* is not one of ``OTP_AUTH_METHODS``.
         :raises ServiceUnavailable: MongoDB did not answer in time.
         """
-        state = self._state()
-        checked = _checked_initiate(state, {"identifier": identifier, "method": method})
-        return flow.unlock(state, checked["identifier"], method)
+        return flow.unlock(*self._checked(identifier, method))
 
     def forget_devices(self, identifier: str, method: Method) -> int:
         """Forget all trusted devices of an account, so that each has to sign in again to be one.
@@ -108,9 +106,7 @@ class PythonApi:
         :raises InvalidRequest: *method* is not one of ``OTP_AUTH_METHODS``.
         :raises ServiceUnavailable: MongoDB did not answer in time.
         """
-        state = self._state()
-        checked = _checked_initiate(state, {"identifier": identifier, "method": method})
-        return flow.forget_devices(state, checked["identifier"], method)
+        return flow.forget_devices(*self._checked(identifier, method))
 
     def verify(self, session_id: str, code: str) -> VerifyResult:
         """Check a code that somebody typed, as ``POST /otp/verify`` does.
@@ -227,9 +223,7 @@ class PythonApi:
         :raises InvalidRequest: *method* is not one of ``OTP_AUTH_METHODS``.
         :raises ServiceUnavailable: MongoDB did not answer in time.
         """
-        state = self._state()
-        checked = _checked_initiate(state, {"identifier": identifier, "method": method})
-        return flow.export(state, checked["identifier"], method)
+        return flow.export(*self._checked(identifier, method))
 
     def erase(self, identifier: str, method: Method) -> int:
         """Delete the sessions of an identifier.
@@ -244,9 +238,13 @@ class PythonApi:
         :raises InvalidRequest: *method* is not one of ``OTP_AUTH_METHODS``.
         :raises ServiceUnavailable: MongoDB did not answer in time.
         """
+        return flow.erase(*self._checked(identifier, method))
+
+    def _checked(self, identifier: str, method: Method) -> tuple[AppState, str, Method]:
+        """Return the state, and what names a person, in the form that a request has."""
         state = self._state()
-        checked = _checked_initiate(state, {"identifier": identifier, "method": method})
-        return flow.erase(state, checked["identifier"], method)
+        body = _checked_initiate(state, {"identifier": identifier, "method": method})
+        return state, body["identifier"], method
 
     def _state(self) -> AppState:
         return self._state_of(current_app)

@@ -50,11 +50,8 @@ def sessions(identifier: str, method: str | None, last: int, reveal: bool, as_js
     That is its account, its trusted devices and its newest sessions.
     """
     state = current_state()
-    normalised = identifiers.normalise(
-        identifier, method_of(identifier, method), state.settings.default_region
-    )
+    normalised, account = flow.identify(state, identifier, method_of(identifier, method))
     with reaching_database(state):
-        account = state.accounts.id_of(identifiers.account_of(normalised))
         records = state.accounts.find(account, utc_now())
         found = state.sessions.of_identifier(normalised, last)
     accounts = [_account(record, state, reveal) for record in records]

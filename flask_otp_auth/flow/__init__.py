@@ -3,6 +3,7 @@
 from .accounts import device_of_session as device_of_session
 from .accounts import find_session as find_session
 from .accounts import forget_devices as forget_devices
+from .accounts import identify as identify
 from .accounts import trusted_device as trusted_device
 from .accounts import unlock as unlock
 from .confirm import confirm as confirm

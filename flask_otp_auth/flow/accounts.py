@@ -40,6 +40,17 @@ def account_of(session: Session) -> AccountId:
     return session.account
 
 
+def identify(state: AppState, identifier: str, method: Method) -> tuple[str, AccountId]:
+    """Return an identifier in its normalised form, and its account.
+
+    :param identifier: the identifier in any accepted form.
+    :param method: ``"sms"`` or ``"email"``.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
+    """
+    normalised = identifiers.normalise(identifier, method, state.settings.default_region)
+    return normalised, state.accounts.id_of(identifiers.account_of(normalised))
+
+
 def trusted_device(
     state: AppState, identifier: str, method: Method, tokens: Sequence[object]
 ) -> AccountId | None:
@@ -53,8 +64,7 @@ def trusted_device(
     """
     if state.devices is None or not tokens:
         return None
-    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
-    account = state.accounts.id_of(identifiers.account_of(identifier))
+    _, account = identify(state, identifier, method)
     return next(iter(state.devices.read(account, tokens)), None)
 
 
@@ -79,8 +89,7 @@ def unlock(state: AppState, identifier: str, method: Method) -> bool:
     :raises InvalidIdentifier: *identifier* does not have an accepted form.
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
-    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
-    account = state.accounts.id_of(identifiers.account_of(identifier))
+    identifier, account = identify(state, identifier, method)
     with database_calls(state.settings.db_timeout):
         cleared = state.accounts.unlock(account, utc_now())
     if cleared:
@@ -97,8 +106,7 @@ def forget_devices(state: AppState, identifier: str, method: Method) -> int:
     :raises InvalidIdentifier: *identifier* does not have an accepted form.
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
-    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
-    account = state.accounts.id_of(identifiers.account_of(identifier))
+    identifier, account = identify(state, identifier, method)
     with database_calls(state.settings.db_timeout):
         forgotten = state.accounts.forget_devices(account)
     if forgotten:

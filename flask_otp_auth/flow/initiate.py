@@ -14,7 +14,7 @@ from ..store.account import Reservation
 from ..store.database import database_calls
 from ..subjects import Purpose
 from ..types import AccountId, InitiateResult, Method, Payload, Session
-from .accounts import account_of, require_admitted
+from .accounts import account_of, identify, require_admitted
 from .sending import (
     NotSentError,
     OutgoingCode,
@@ -55,17 +55,19 @@ def initiate(
     """
     state.handlers.require()
     settings = state.settings
-    identifier = identifiers.normalise(identifier, method, settings.default_region)
+    identifier, account = identify(state, identifier, method)
     fixed = fixed_code(settings.test_identifiers, identifier, utc_now())
     if settings.phone_regions is not None and method == "sms" and fixed is None:
         identifiers.require_region(identifier, settings.phone_regions)
-    asking = _asking_accounts(state, identifier, device_tokens)
+    devices = [] if state.devices is None else state.devices.read(account, device_tokens)
     session = _bound(state, _new_session(state, identifier, method, payload, locale), purpose)
     code = fixed or codes.draw(settings.code_length)
     digest = state.digester.digest(session.session_id, code, session.binding)
-    slots = reserved_slot(state, needed=fixed is None, is_trusted_device=len(asking) > 1)
+    slots = reserved_slot(state, needed=fixed is None, is_trusted_device=bool(devices))
     with slots as slot:
-        session = _admit_and_store(state, session, asking, digest, counts=fixed is None)
+        session = _admit_and_store(
+            state, session, [account, *devices], digest, counts=fixed is None
+        )
     is_trusted = account_of(session).device is not None
     events.session_started(session, by_trusted_device=is_trusted)
     if fixed is None:
@@ -75,15 +77,6 @@ def initiate(
         else:
             _send_or_withdraw(state, outgoing)
     return InitiateResult(session.session_id, session.expires_at, settings.code_ttl)
-
-
-def _asking_accounts(
-    state: AppState, identifier: str, device_tokens: Sequence[object]
-) -> list[AccountId]:
-    """Return the account, and the trusted devices that the request may come from."""
-    account = state.accounts.id_of(identifiers.account_of(identifier))
-    devices = [] if state.devices is None else state.devices.read(account, device_tokens)
-    return [account, *devices]
 
 
 def _new_session(

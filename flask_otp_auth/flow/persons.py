@@ -8,6 +8,7 @@ from .. import events, identifiers
 from ..state import AppState
 from ..store.database import database_calls
 from ..types import Method
+from .accounts import identify
 
 
 def export(state: AppState, identifier: str, method: Method) -> dict[str, Any]:
@@ -18,8 +19,7 @@ def export(state: AppState, identifier: str, method: Method) -> dict[str, Any]:
     :raises InvalidIdentifier: *identifier* does not have an accepted form.
     :raises ServiceUnavailable: MongoDB did not answer in time.
     """
-    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
-    account = state.accounts.id_of(identifiers.account_of(identifier))
+    identifier, account = identify(state, identifier, method)
     with database_calls(state.settings.db_timeout):
         sessions = state.sessions.export(identifier)
         accounts = state.accounts.export(account)
