@@ -33,6 +33,8 @@ def normalise(typed: str) -> str:
     :param typed: what somebody typed or pasted.
     :returns: *typed* without those characters; all others but decimal digits stay as they are.
     """
+    if typed.isascii() and typed.removeprefix("+").isalnum():  # as nearly everybody types it
+        return typed
     return "".join(map(_ascii_digit, filter(_is_meant, typed)))
 
 

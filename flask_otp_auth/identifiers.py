@@ -130,7 +130,9 @@ def _e164(library: ModuleType, readings: list[str], region: str | None) -> str:
         best = next(filter(library.is_valid_number, possible), best)
     number: str = library.format_number(best, library.PhoneNumberFormat.E164)
     # A second trunk zero would be another account each time that the number is read again.
-    if not _NORMALISED.fullmatch(number) or library.parse(number) != best:
+    if readings != [number] and (
+        not _NORMALISED.fullmatch(number) or library.parse(number) != best
+    ):
         raise _invalid_phone()
     return number
 
