@@ -12,7 +12,7 @@ from .identifiers import mask
 # Repeats are bounded or do not overlap, so that no text takes more than linear time.
 _DIGITS = re.compile(r"[0-9](?:(?:[ ()+\-]|%2[089BD])?[0-9])*", re.IGNORECASE)
 _SEPARATORS = re.compile(r"%2[089BD]|[^0-9]", re.IGNORECASE)
-_BETWEEN = r"(?:%[0-9A-F]{2}|[^0-9]){0,2}"
+_BETWEEN = r"(?:%[0-9A-F]{2}|[^0-9]){0,3}"
 _SESSION_ID = re.compile(r"([0-9a-f]{8})[0-9a-f]{24}", re.IGNORECASE)
 _JWT = re.compile(r"eyJ[\w.-]+")
 _AT = re.compile(r"@|%(?:25)*40")
@@ -43,16 +43,14 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
 
     :param code: the code that *text* may contain, or ``ANY_CODE`` for every number that could be
         one.
-    :param identifier: the normalised identifier that *text* may contain, also percent-encoded.
+    :param identifier: the normalised identifier that *text* may contain, also in another spelling.
     """
     cut = len(text) - _LONGEST
     if cut > 0:
         text = text[:_LONGEST]
     if identifier:
-        if "@" not in identifier:
-            text = _spaced(identifier.lstrip("+")).sub(mask(identifier), text)
-        for form in (identifier, quote(identifier, safe="")):
-            text = re.sub(re.escape(form), lambda _: mask(identifier), text, flags=re.IGNORECASE)
+        for form in _forms(identifier):
+            text = form.sub(lambda _: mask(identifier), text)
     text = _JWT.sub("[token]", text)
     text = _SESSION_ID.sub(r"\1...", text)
     text = _EMAIL.sub(lambda found: mask(_AT.sub("@", found[0])), text)
@@ -66,13 +64,27 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
     text = _DIGITS.sub(number, text)
     if code and code != ANY_CODE:
         text = _spaced(code).sub("[code]", text)
+    if identifier and "@" not in identifier:  # a gateway may write it as it is dialled at home
+        text = _spaced(identifier[-_SHORTEST_PHONE:]).sub(f"*****{identifier[-2:]}", text)
     if cut > 0:  # the text may end with half a secret, which no pattern matches
         text = f"{text[:-_LONGEST_SECRET]}... [and over {cut} characters more]"
     return text
 
 
+def _forms(identifier: str) -> Iterator[re.Pattern[str]]:
+    """Yield patterns for a known identifier as a gateway or a mail server may write it."""
+    local, at, domain = identifier.rpartition("@")
+    if not at:
+        yield _spaced(identifier.lstrip("+"))
+        return
+    encoded = quote(local, safe="")
+    ways = {local, encoded, encoded.replace("%", "%25"), encoded.replace("%", "=")}
+    either = "|".join(map(re.escape, sorted(ways, reverse=True)))
+    yield re.compile(f"(?:{either}).{{1,12}}?{re.escape(domain)}", re.IGNORECASE)
+
+
 def _spaced(digits: str) -> re.Pattern[str]:
-    """Return a pattern for known digits, also with up to two characters between any two of them."""
+    """Return a pattern for known digits, also with a few characters between any two of them."""
     return re.compile(r"(?:\+|%2B)?" + _BETWEEN.join(digits), re.IGNORECASE)
 
 

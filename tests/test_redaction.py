@@ -105,6 +105,33 @@ URL = "https://sms.example.com/send?to="
 
 
 @pytest.mark.parametrize(
+    "number",
+    ["070.123.45.67", "070 / 123 / 45 / 67", "(070) 123\u201345\u201367", "0,7,0,1,2,3,4,5,6,7"],
+)
+def test_gateway_that_writes_the_number_as_it_is_dialled_at_home_does_not_tell_it(number):
+    assert "123" not in redact(f"cannot send to {number}", "99999999", PHONE)
+    assert "5" not in redact(f"cannot send to {number}", "99999999", PHONE)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "bounce+o.brien+x=example.com@relay.example",  # VERP
+        "o.brien=2Bx=40example.com",  # quoted-printable
+        '"o.brien+x"@example.com',
+        "O.Brien+X&#64;example.com",
+        "o.brien+x of domain example.com",
+        "o.brien%252Bx%2540example.com",
+    ],
+)
+def test_mail_server_that_writes_the_address_in_another_way_does_not_tell_it(address):
+    told = redact(f"550 {address}: no such user", CODE, "o.brien+x@example.com")
+    assert "brien" not in told.lower()
+    assert told.startswith("550 ")
+    assert told.endswith(": no such user")
+
+
+@pytest.mark.parametrize(
     ("text", "identifier", "redacted"),
     [
         ("user%40example.com", EMAIL, "u***@example.com"),
