@@ -12,11 +12,10 @@ from flask_pymongo import PyMongo
 
 from . import cli, findings, openapi, tokens
 from .api import PythonApi
-from .decorators import HandlerDecorators
 from .delivery.providers import require_usable_urls
 from .exceptions import ConfigurationError
 from .findings.options import options_in
-from .handlers import Handlers
+from .handlers import HandlerDecorators, Handlers
 from .http import views
 from .http.blocklist import refuse_logged_out
 from .http.client_limits import limiter_for

@@ -1,4 +1,4 @@
-"""The handlers of an application: checking their signatures, keeping them and calling them."""
+"""The handlers of an application: registering them, checking their signatures, calling them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app
 
@@ -25,6 +25,19 @@ from .types import (
 
 _asks_before_send: ContextVar[bool] = ContextVar("otp_auth_asks_before_send", default=False)
 
+_PARAMETERS = {
+    "send_code_handler": "code, identifier, method, payload",
+    "get_user_handler": "identifier, method, payload",
+    "verify_success_handler": "user, identifier, method, payload",
+}
+
+SendCode = TypeVar("SendCode", bound=SendCodeHandler)
+GetUser = TypeVar("GetUser", bound=GetUserHandler)
+VerifySuccess = TypeVar("VerifySuccess", bound=VerifySuccessHandler)
+
+# The argument of @otp.get_user_handler(), whose brackets are refused with a sentence.
+_NO_FUNCTION: Any = None
+
 
 class Handlers:
     """The functions that were registered with the decorators of FlaskOtpAuth.
@@ -35,20 +48,12 @@ class Handlers:
     def __init__(self, functions: MutableMapping[str, Callable[..., Any]] | None = None) -> None:
         self.functions = {} if functions is None else functions
 
-    def set_send_code(self, function: SendCodeHandler) -> None:
-        """Keep the function that sends a code."""
-        self._set("send_code_handler", function, "code, identifier, method, payload")
+    def keep(self, decorator: str, function: Callable[..., Any]) -> None:
+        """Keep a function by the name of its decorator, in the place of an earlier one.
 
-    def set_get_user(self, function: GetUserHandler) -> None:
-        """Keep the function that finds a user."""
-        self._set("get_user_handler", function, "identifier, method, payload")
-
-    def set_verify_success(self, function: VerifySuccessHandler) -> None:
-        """Keep the function that completes a sign-in."""
-        self._set("verify_success_handler", function, "user, identifier, method, payload")
-
-    def _set(self, decorator: str, function: Callable[..., Any], parameters: str) -> None:
-        check_signature(decorator, function, parameters)
+        :raises HandlerSignatureError: it cannot be called with the arguments of this handler.
+        """
+        check_signature(decorator, function, _PARAMETERS[decorator])
         self.functions[decorator] = function
 
     @property
@@ -118,11 +123,6 @@ class Handlers:
         finally:
             _asks_before_send.reset(token)
 
-    @property
-    def is_asking_before_send(self) -> bool:
-        """Whether the ``get_user_handler`` is being called before a code is sent."""
-        return _asks_before_send.get()
-
     def verify_success(
         self, user: Any, identifier: str, method: Method, payload: Payload | None
     ) -> AuthResult:
@@ -146,6 +146,68 @@ class Handlers:
                 "verify_success_handler must return a non-empty str as 'token', or None"
             )
         return AuthResult(user=answer.get("user"), token=token)
+
+
+class HandlerDecorators:
+    """The part of :class:`~flask_otp_auth.FlaskOtpAuth` that keeps the handlers."""
+
+    _handlers: Handlers
+
+    def send_code_handler(self, function: SendCode = _NO_FUNCTION) -> SendCode:
+        """Register the function that sends a code. Required.
+
+        It is called as ``(code, identifier, method, payload)`` and returns ``True`` once the
+        message is on its way. A false value or an exception means that the code was not sent.
+
+        :param function: a plain or an ``async`` function.
+        :returns: *function* itself.
+        :raises HandlerSignatureError: it cannot be called with these arguments, or has parameters
+            of these names in another order.
+        """
+        self._handlers.keep("send_code_handler", function)
+        return function
+
+    def get_user_handler(self, function: GetUser = _NO_FUNCTION) -> GetUser:
+        """Register the function that finds the user of an identifier, or signs them up. Required.
+
+        It is called as ``(identifier, method, payload)`` and returns the user, or ``None``. It is
+        called after a correct code and, with ``OTP_AUTH_SEND_TO_UNKNOWN = False``, also before a
+        code is sent, when :attr:`is_asking_before_send` is true. The payload comes from the client:
+        do not grant any rights because of it. Raise :exc:`~flask_otp_auth.exceptions.Refused` for a
+        user who must not sign in.
+
+        :param function: a plain or an ``async`` function.
+        :returns: *function* itself.
+        :raises HandlerSignatureError: it cannot be called with these arguments, or has parameters
+            of these names in another order.
+        """
+        self._handlers.keep("get_user_handler", function)
+        return function
+
+    def verify_success_handler(self, function: VerifySuccess = _NO_FUNCTION) -> VerifySuccess:
+        """Register the function that completes a sign-in. Without it, JWTs are issued.
+
+        It is called as ``(user, identifier, method, payload)`` and returns
+        ``{"user": ..., "token": ...}``. If the application keeps track of logins in another way,
+        ``token`` may be left out. If it has no key for JWTs, register the function before
+        :meth:`init_app`.
+
+        :param function: a plain or an ``async`` function.
+        :returns: *function* itself.
+        :raises HandlerSignatureError: it cannot be called with these arguments, or has parameters
+            of these names in another order.
+        """
+        self._handlers.keep("verify_success_handler", function)
+        return function
+
+    @property
+    def is_asking_before_send(self) -> bool:
+        """Whether the ``get_user_handler`` is being called before a code is sent.
+
+        Nobody has shown then that the identifier is theirs, so a handler that signs people up must
+        not do so. This only happens with ``OTP_AUTH_SEND_TO_UNKNOWN = False``.
+        """
+        return _asks_before_send.get()
 
 
 def check_signature(decorator: str, function: object, parameters: str) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from flask import Flask, current_app
 
-from ..decorators import HandlerDecorators
 from ..exceptions import ConfigurationError
 from ..flow.sending import current_outgoing
 from ..flow.sending import current_session as current_session
+from ..handlers import HandlerDecorators
 from ..settings import Settings
 from ..state import state_of
 from ..types import Method, Payload

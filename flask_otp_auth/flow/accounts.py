@@ -1,10 +1,11 @@
-"""What the flow asks of accounts and sessions: look-ups, admissions, and unlocking."""
+"""Accounts and sessions: look-ups, admissions, unlocking, exporting and erasing."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from .. import events, identifiers
 from ..clock import utc_now
@@ -112,6 +113,38 @@ def forget_devices(state: AppState, identifier: str, method: Method) -> int:
     if forgotten:
         events.devices_forgotten(identifier, forgotten)
     return forgotten
+
+
+def export(state: AppState, identifier: str, method: Method) -> dict[str, Any]:
+    """Return everything that is stored about an identifier, ready for JSON, without digests.
+
+    :param identifier: a phone number or email address, in any accepted form.
+    :param method: ``"sms"`` or ``"email"``.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
+    """
+    identifier, account = identify(state, identifier, method)
+    with database_calls(state.settings.db_timeout):
+        sessions = state.sessions.export(identifier)
+        accounts = state.accounts.export(account)
+    stored = {"sessions": sessions, "accounts": accounts}
+    return {"identifier": identifier, "method": method} | stored
+
+
+def erase(state: AppState, identifier: str, method: Method) -> int:
+    """Delete the sessions of an identifier; the counts of its account stay until they lapse.
+
+    :param identifier: a phone number or email address, in any accepted form.
+    :param method: ``"sms"`` or ``"email"``.
+    :returns: how many sessions were deleted.
+    :raises InvalidIdentifier: *identifier* does not have an accepted form.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
+    """
+    identifier = identifiers.normalise(identifier, method, state.settings.default_region)
+    with database_calls(state.settings.db_timeout):
+        erased = state.sessions.erase(identifier)
+    events.sessions_erased(identifier, erased)
+    return erased
 
 
 def find_session(state: AppState, session_id: str) -> Session | None:

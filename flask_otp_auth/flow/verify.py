@@ -1,4 +1,4 @@
-"""Verify: signing a user in after a correct code."""
+"""Verify and confirm: what a correct code is good for, a login or something else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..exceptions import OtpAuthError, Refused
 from ..state import AppState
 from ..store.database import database_calls
 from ..store.sessions import Verdict
-from ..types import AuthResult, Session, VerifyResult
+from ..subjects import Purpose
+from ..types import AuthResult, ConfirmResult, Session, VerifyResult
 from .accounts import account_of
 from .judge import judge
 from .logins import begin_login
@@ -38,6 +39,28 @@ def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
     if isinstance(judged, VerifyResult):
         return judged
     return _complete(state, judged, codes.normalise(typed))
+
+
+def confirm(state: AppState, session_id: str, typed: str, purpose: Purpose) -> ConfirmResult:
+    """Check a typed code for a purpose. No handler is called, and nobody is signed in.
+
+    :param session_id: the id of the session.
+    :param typed: the code as it was typed.
+    :param purpose: what the code is to be used for, and whose action that is.
+    :raises SessionAlreadyVerified: the session has already been verified.
+    :raises InternalError: the stored session is damaged, or MongoDB refused the operation.
+    :raises ServiceUnavailable: MongoDB did not answer in time.
+    """
+    judged = judge(state, session_id, typed, purpose)
+    if isinstance(judged, VerifyResult):
+        return ConfirmResult(judged.status, judged.message, judged.remaining_attempts)
+    session = judged.session
+    return ConfirmResult(
+        "success",
+        identifier=session.identifier,
+        method=session.method,
+        payload=session.payload,
+    )
 
 
 def _complete(state: AppState, verdict: Verdict, code: str) -> VerifyResult:
