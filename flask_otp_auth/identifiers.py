@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import unicodedata
 from collections.abc import Collection
@@ -14,6 +15,8 @@ from . import codes
 from .exceptions import InvalidIdentifier
 from .types import Method
 
+# Looked for only once: Python searches the disk again for each import that fails.
+_HAS_PHONENUMBERS = importlib.util.find_spec("phonenumbers") is not None
 _PHONE_MAX = 64
 # Full-width signs count as theirs, and all brackets as round ones.
 _SIGNS = str.maketrans("\uff0b\uff08\uff09\uff3b\uff3d[]", "+()()()", "./\uff0e\uff0f")
@@ -101,10 +104,10 @@ def _readings(number: str) -> list[str]:
 
 
 def _phonenumbers() -> ModuleType | None:
-    try:
-        import phonenumbers
-    except ImportError:
+    if not _HAS_PHONENUMBERS:
         return None
+    import phonenumbers
+
     module: ModuleType = phonenumbers
     return module
 
