@@ -347,6 +347,7 @@ REFUSED_ADDRESSES = [
     '"user"@example.com',
     '"us er"@example.com',
     '"user@evil.example"@example.com',
+    '"user\\nBcc: other"@example.com',
     "user@[127.0.0.1]",
     "user@[IPv6:::1]",
     "user@127.0.0.1",

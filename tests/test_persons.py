@@ -101,20 +101,6 @@ def not_refused(world: World, claims: dict[str, Any]) -> bool:
 
 
 def test_login_that_was_being_stored_while_the_others_ended_is_over_too(world: World) -> None:
-    claims = sign_in(world)
-    logins = world.sessions.database["otp_sessions.logins"]
-    stored = logins.find_one_and_delete({"_id": claims["otp_login"]})
-    assert stored is not None
-    with world.app.app_context():
-        world.otp.end_logins(USER)
-        logins.insert_one(stored)
-        assert world.otp.is_logged_out(claims)
-        assert world.otp.logins(USER) == []
-
-
-def test_login_that_was_being_stored_while_the_others_ended_cannot_be_refreshed(
-    world: World,
-) -> None:
     data = world.verify(world.initiate(NUMBER), world.code).json["data"]
     logins = world.sessions.database["otp_sessions.logins"]
     stored = logins.find_one_and_delete({})
@@ -122,6 +108,8 @@ def test_login_that_was_being_stored_while_the_others_ended_cannot_be_refreshed(
     with world.app.app_context():
         world.otp.end_logins(USER)
         logins.insert_one(stored)
+        assert world.otp.is_logged_out(decode_token(data["token"]))
+        assert world.otp.logins(USER) == []
     bearer = {"Authorization": f"Bearer {data['refreshToken']}"}
     answer = world.client.post("/otp/refresh", headers=bearer)
     assert (answer.status_code, answer.json["error"]["code"]) == (401, "invalidRefreshToken")

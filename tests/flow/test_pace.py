@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from slots import slot_of
+from slots import fill, slot_of
 from support.servers import PATIENCE
-from support.world import MakeWorld, World
+from support.world import MakeWorld
 
 from flask_otp_auth.background import BackgroundSender
 from flask_otp_auth.exceptions import ServiceUnavailable
@@ -136,19 +136,13 @@ def test_the_wait_is_never_over_a_quarter_of_an_hour() -> None:
     sender.drain()
 
 
-def full(world: World, until: threading.Event) -> None:
-    with world.app.app_context():
-        for _ in range(204):
-            world.app.extensions["otp_auth"].background.reserve().run(lambda: until.wait(PATIENCE))
-
-
 def test_a_send_without_a_place_is_not_counted(make_world: MakeWorld) -> None:
     """Or an owner who could not be sent a code has to wait for the next one besides."""
     world = make_world(
         **SILENT, IDENTIFIER_LIMITS="1 per hour", LOCKOUT_THRESHOLD=6, DISABLE_AFTER=100
     )
     go_on = threading.Event()
-    full(world, go_on)
+    fill(world, go_on)
     before = sorted(world.mongo.db.list_collection_names())
     try:
         for _ in range(3):

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import time_machine
+from slots import fill
 from support.delivery_servers import hanging_server, http_gateway
 from support.servers import PATIENCE
 from support.world import MakeWorld, World
 
-from flask_otp_auth.background import BackgroundSender
 from flask_otp_auth.delivery import Delivery
 from flask_otp_auth.testing.mongod import free_port
 
@@ -155,14 +155,6 @@ def test_second_provider_has_its_turn_after_a_time_out_and_one_send_is_counted(
         assert ask(world).status_code == answer
         assert len(gateway.received) == 1
         assert counted(world) == (1, int(answer == 200))
-
-
-def fill(world: World, until: threading.Event) -> BackgroundSender:
-    background: BackgroundSender = world.app.extensions["otp_auth"].background
-    with world.app.app_context():
-        for _ in range(204):
-            background.reserve().run(until.wait, PATIENCE)
-    return background
 
 
 def test_owner_with_a_trusted_device_gets_a_code_past_a_queue_full_of_others(
