@@ -27,10 +27,8 @@ def reach(url: str, method: Method, app_name: str, timeout: float) -> None:
     """
     provider = apprise_urls.stand_in(url, method, app_name)
     if isinstance(provider, NotifyEmail):
-        with connect(provider, timeout) as server:
-            if provider.user and provider.password:
-                server.login(provider.user, provider.password)
-        return
+        with connect(provider, timeout):
+            return
     scheme, host, port = _address(provider, url)
     if host and scheme not in getproxies():
         socket.create_connection((host, port or _PORTS[scheme]), timeout).close()

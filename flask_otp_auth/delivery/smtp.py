@@ -43,7 +43,7 @@ def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout
     email.set_content(message.text, cte="quoted-printable")
     email.add_alternative(message.html, subtype="html", cte="quoted-printable")
     try:
-        server = _logged_in(provider, timeout)
+        server = connect(provider, timeout)
     except OSError as error:
         raise NotTakenError(f"{type(error).__name__}: {error}") from None
     try:
@@ -56,17 +56,6 @@ def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout
         _quit(server)
 
 
-def _logged_in(provider: NotifyEmail, timeout: float) -> smtplib.SMTP:
-    server = connect(provider, timeout)
-    if provider.user and provider.password:
-        try:
-            server.login(provider.user, provider.password)
-        except BaseException:
-            server.close()
-            raise
-    return server
-
-
 def _quit(server: smtplib.SMTP) -> None:
     """Say goodbye. Whatever comes of it, the message has been taken or refused before."""
     with contextlib.suppress(OSError):
@@ -75,7 +64,7 @@ def _quit(server: smtplib.SMTP) -> None:
 
 
 def connect(provider: NotifyEmail, timeout: float) -> smtplib.SMTP:
-    """Connect to the SMTP server of a URL, with the encryption that the URL asks for.
+    """Connect to the SMTP server of a URL, encrypted as the URL asks for, and log in if it can.
 
     :param timeout: seconds that the connection and each response may take.
     :raises OSError: the server cannot be reached, or refuses (``smtplib.SMTPException``).
@@ -86,12 +75,15 @@ def connect(provider: NotifyEmail, timeout: float) -> smtplib.SMTP:
         context.verify_mode = ssl.CERT_NONE
     host, port = provider.smtp_host, provider.port or 0
     if provider.secure_mode == "ssl":
-        return smtplib.SMTP_SSL(host, port, timeout=timeout, context=context)
-    server = smtplib.SMTP(host, port, timeout=timeout)
-    if provider.secure_mode == "starttls":
-        try:
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=timeout, context=context)
+    else:
+        server = smtplib.SMTP(host, port, timeout=timeout)
+    try:
+        if provider.secure_mode == "starttls":
             server.starttls(context=context)
-        except BaseException:
-            server.close()
-            raise
+        if provider.user and provider.password:
+            server.login(provider.user, provider.password)
+    except BaseException:
+        server.close()
+        raise
     return server
