@@ -144,18 +144,22 @@ def test_export_has_all_that_is_stored_of_an_identifier_and_no_digest(
     world = make_world(guarded=True)
     world.initiate(payload={"from": "newsletter"})
     world.initiate("+46707654321")
+    clock.shift(31)
     with world.app.app_context():
+        world.otp.initiate(NUMBER, "sms", purpose="pay", subject=7)
         exported = world.otp.export("+46 70-123 45 67", "sms")
     assert json.loads(json.dumps(exported)) == exported
     assert (exported["identifier"], exported["method"]) == (NUMBER, "sms")
-    [session] = exported["sessions"]
+    confirmation, session = exported["sessions"]
+    assert confirmation["purpose"] == "pay"
     assert session["payload"] == {"from": "newsletter"}
     assert session["createdAt"] == "2050-01-02T12:30:00.000Z"
     [account] = exported["accounts"]
-    assert account["sends"] == ["2050-01-02T12:30:00.000Z"]
-    stored = world.sessions.find_one({"identifier": NUMBER})
-    assert stored is not None
-    assert stored["digests"][0].hex() not in json.dumps(exported)
+    assert account["sends"] == ["2050-01-02T12:30:31.000Z", "2050-01-02T12:30:00.000Z"]
+    for exported_session in (confirmation, session):
+        assert not {"digests", "account", "binding"} & exported_session.keys()
+    [stored, _] = world.sessions.find({"identifier": NUMBER})
+    assert stored["account"] not in json.dumps(exported)
 
 
 def test_erasing_deletes_the_sessions_and_gives_no_further_guesses(

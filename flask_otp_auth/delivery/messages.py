@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,6 @@ from ..texts import DEFAULT_LANGUAGE, Texts
 from ..types import Method, Payload
 from .message import Message
 
-_LONGEST_CLIENT = 64  # characters; an IPv6 address with its scope has fewer
 _ENVIRONMENT = "otp_auth_messages"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -82,11 +82,22 @@ def _context(app: Flask, settings: Settings, outgoing: OutgoingCode | None) -> d
             "ttl": max(0, int(left.total_seconds())),
             "purpose": outgoing.session.purpose,
             "asked_at": outgoing.asked_at,
-            "client": _line(outgoing.client or "")[:_LONGEST_CLIENT] or None,
+            "client": _address(outgoing.client),
         }
     context["minutes"] = max(1, round(context["ttl"] / 60))
     context["text"] = _texts(settings.texts.texts(language), context)
     return context
+
+
+def _address(client: str | None) -> str | None:
+    """Return the address of a client, or ``None`` for anything else.
+
+    Behind a proxy that passes a header on, a client could write its own words into the message.
+    """
+    try:
+        return str(ip_address((client or "").partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _texts(texts: Texts, context: Mapping[str, Any]) -> dict[str, str]:

@@ -99,7 +99,7 @@ def test_failures_on_a_device_lock_that_device_and_no_stranger(
     assert ask(world).status_code == 200
 
 
-def test_a_right_code_on_a_device_leaves_the_failures_of_strangers(
+def test_a_right_code_on_a_device_clears_its_failures_and_leaves_those_of_strangers(
     world: World, clock: time_machine.Traveller
 ) -> None:
     token = sign_in(world)
@@ -107,6 +107,8 @@ def test_a_right_code_on_a_device_leaves_the_failures_of_strangers(
     session_id = ask(world).json["data"]["sessionId"]
     for _ in range(3):
         world.verify(session_id, world.wrong_code)
+    world.verify(ask(world, token).json["data"]["sessionId"], world.wrong_code)
+    clock.shift(31)
 
     sign_in(world, token)
 
