@@ -765,16 +765,10 @@ class TestOptions:
                 200,
             ),
             ({"SECRET_KEY": "a" * 32}, {"SECRET_KEY": "b" * 32}, 401),
-            (
-                {"OTP_AUTH_SECRET_KEY": "a" * 32},
-                {"OTP_AUTH_SECRET_KEY": ["b" * 32, "a" * 32]},
-                200,
-            ),
-            ({"OTP_AUTH_SECRET_KEY": "a" * 32}, {"OTP_AUTH_SECRET_KEY": "b" * 32}, 401),
         ],
-        ids=["fallbacks", "no fallback", "own keys", "own key gone"],
+        ids=["fallbacks", "no fallback"],
     )
-    def test_code_that_was_sent_before_a_key_rotation_still_works(
+    def test_code_that_was_sent_before_a_rotation_of_the_key_of_flask_still_works(
         self, make_world: MakeWorld, older: dict[str, Any], newer: dict[str, Any], status: int
     ) -> None:
         before, after = make_world(config=older), make_world(config=newer)
