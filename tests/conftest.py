@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 import time_machine
 from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
+from support.databases import Databases
 from support.mongod import mongod_in_memory
 from support.world import NOW, MakeWorld, World, build_world
 
@@ -43,10 +45,25 @@ def mongo_server(_otp_mongo_server: str) -> str:
     return _otp_mongo_server
 
 
+@pytest.fixture(scope="session")
+def databases_of_the_run(mongo_server: str) -> Iterator[Databases]:
+    """The databases that tests use one after the other."""
+    with contextlib.closing(Databases(mongo_server)) as databases:
+        yield databases
+
+
 @pytest.fixture
-def mongo_uri(otp_mongo_uri: str) -> str:
-    """A database of its own for one test, dropped afterwards."""
-    return otp_mongo_uri
+def mongo_uri(databases_of_the_run: Databases, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of its own for one test, without documents; the usual indexes may be there.
+
+    With the marker ``new_database`` there is no collection in it.
+    """
+    if request.node.get_closest_marker("new_database"):
+        yield request.getfixturevalue("otp_mongo_uri")
+        return
+    name = databases_of_the_run.take()
+    yield databases_of_the_run.uri(name)
+    databases_of_the_run.clear(name)
 
 
 @pytest.fixture(scope="module")

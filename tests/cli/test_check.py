@@ -407,6 +407,7 @@ def test_a_database_that_is_away_is_one_failure_and_no_traceback() -> None:
     app.extensions["otp_auth"].mongo.cx.close()
 
 
+@pytest.mark.new_database
 def test_indexes_that_are_missing_or_of_another_retention_are_found(
     make_world: MakeWorld, mongo_uri: str
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_command_that_the_application_put_in_place_of_ours_stays(
     assert run(world, "stats").output == "of the application\n"
 
 
+@pytest.mark.new_database
 def test_a_collection_of_something_else_is_left_alone(world: World) -> None:
     world.sessions.insert_one({"title": "not a session"})
 
@@ -102,6 +103,7 @@ def test_a_collection_of_something_else_is_left_alone(world: World) -> None:
     assert list(world.sessions.index_information()) == ["_id_"]
 
 
+@pytest.mark.new_database
 def test_an_index_that_the_server_refuses_is_told_in_words(world: World) -> None:
     world.sessions.database.command("create", "otp_sessions", viewOn="elsewhere", pipeline=[])
 

@@ -85,6 +85,7 @@ def test_all_calls_of_a_request_share_its_time(silent_server: socket.socket) -> 
         assert time.monotonic() - started < BUSY
 
 
+@pytest.mark.new_database
 def test_a_refused_write_is_told_without_the_document(
     mongo_uri: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,8 @@ from flask_otp_auth.store.sessions import SessionStore
 from flask_otp_auth.testing.mongod import LocalMongod, find_mongod
 from flask_otp_auth.testing.mongod_binary import runnable
 
+pytestmark = pytest.mark.new_database
+
 ASK = {"identifier": PHONE, "method": "sms"}
 OURS = {
     "_id": OTHER_ID,
