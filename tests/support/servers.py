@@ -142,8 +142,9 @@ def process(
     """Run *command* in a process group of its own, and end all of that group at the end."""
     with contextlib.ExitStack() as stack:
         output = subprocess.DEVNULL if log is None else stack.enter_context(log.open("wb"))
-        # Started from a job in the background we ignore SIGINT, and so would the child.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Started in the background, or by nohup, we ignore these, and so would the child.
+        ignored = (signal.SIGINT, signal.SIGHUP)
+        before = [signal.signal(each, signal.default_int_handler) for each in ignored]
         try:
             child = subprocess.Popen(
                 command,
@@ -156,7 +157,8 @@ def process(
                 start_new_session=True,
             )
         finally:
-            signal.signal(signal.SIGINT, before)
+            for each, handler in zip(ignored, before, strict=True):
+                signal.signal(each, handler)
         try:
             yield child
         finally:
