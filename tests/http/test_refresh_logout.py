@@ -62,6 +62,7 @@ def site(world: World) -> Iterator[Site]:
 def sign_in(world: World, site: Site) -> tuple[str, str]:
     """Sign in and return the access and the refresh token."""
     data = site.verify(site.initiate(), world.code).json["data"]
+    assert data.keys() == {"status", "user", "token", "refreshToken"}
     return data["token"], data["refreshToken"]
 
 
@@ -634,13 +635,28 @@ class TestCookies:
             "data": {"status": "success", "user": {"id": "user of +46701234567"}}
         }
         assert browser.jar.keys() == COOKIES
+        assert answer.headers["Cache-Control"] == "no-store"
+        for name, cookie in cookies_of(answer).items():
+            assert bool(cookie["httponly"]) == name.endswith("_cookie")
 
         before = dict(browser.jar)
         answer = browser.post("/otp/refresh", "csrf_refresh_token")
         assert (answer.status, answer.json) == (200, {"data": {}})
         assert browser.jar.keys() == COOKIES
         assert all(browser.jar[name] != before[name] for name in COOKIES)
+        assert browser.post("/me").status == 401
         assert browser.post("/me", "csrf_access_token").status == 200
+
+    def test_neither_a_wrong_code_nor_tokens_of_the_host_set_cookies(
+        self, cookie_world: World, browser: Browser
+    ) -> None:
+        cookie_world.otp.verify_success_handler(lambda *args: {"user": {}, "token": "the host's"})
+        session_id = browser.site.initiate()
+        codes = (cookie_world.wrong_code, cookie_world.code)
+        answers = [browser.site.verify(session_id, code) for code in codes]
+
+        assert [answer.status for answer in answers] == [401, 200]
+        assert not any("Set-Cookie" in answer.headers for answer in answers)
 
     def test_what_came_by_cookie_is_never_answered_to_a_script(self, make_world: MakeWorld) -> None:
         locations = {"JWT_TOKEN_LOCATION": ["headers", "cookies"]}
@@ -648,6 +664,8 @@ class TestCookies:
         with threaded(world.app) as site:
             browser = Browser(site)
             data = browser.sign_in(world).json["data"]
+            assert browser.jar["access_token_cookie"] == data["token"]
+            assert browser.jar["refresh_token_cookie"] == data["refreshToken"]
             assert browser.post("/otp/refresh", "csrf_refresh_token").json == {"data": {}}
 
             data = browser.sign_in(world).json["data"]

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 from support.json_values import json_values
 
-from flask_otp_auth import InitiateResult, VerifyResult
 from flask_otp_auth.exceptions import InvalidRequest
 from flask_otp_auth.http import schemas
 
@@ -248,39 +247,3 @@ def test_an_error_does_not_repeat_what_was_submitted(schema, body):
     assert "46701234567" not in str(caught.value.fields)
     assert "46701234567" not in str(caught.value)
     assert caught.value.__context__ is None
-
-
-def test_the_answer_to_initiate_has_the_documented_members():
-    expires = dt.datetime(2026, 1, 2, 12, 35, tzinfo=dt.UTC)
-    assert schemas.dump_initiate(InitiateResult(ID, expires, 300)) == {
-        "sessionId": ID,
-        "expiresAt": "2026-01-02T12:35:00.000Z",
-        "ttl": 300,
-    }
-
-
-@pytest.mark.parametrize(
-    ("result", "data"),
-    [
-        (
-            VerifyResult("success", token="t", user={"id": "7"}),
-            {"status": "success", "token": "t", "user": {"id": "7"}},
-        ),
-        (
-            VerifyResult("success", token="t", refresh_token="r", user=None),
-            {"status": "success", "token": "t", "user": None, "refreshToken": "r"},
-        ),
-        (
-            VerifyResult("invalid_code", "Invalid", remaining_attempts=2),
-            {"status": "invalid_code", "message": "Invalid", "remainingAttempts": 2},
-        ),
-        (
-            VerifyResult("locked", "Locked", remaining_attempts=0),
-            {"status": "locked", "message": "Locked", "remainingAttempts": 0},
-        ),
-        (VerifyResult("expired", "Late"), {"status": "expired", "message": "Late"}),
-        (VerifyResult("not_found", "None"), {"status": "not_found", "message": "None"}),
-    ],
-)
-def test_the_answer_to_verify_has_the_documented_members(result, data):
-    assert schemas.dump_verify(result) == data
