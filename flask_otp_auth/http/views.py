@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
+from flask_jwt_extended.config import config
 from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_limiter import RateLimitExceeded
 from jwt import PyJWTError
@@ -18,7 +20,6 @@ from . import login_form, login_page, schemas, token_views
 from .body import read_body
 from .client_limits import check_of_late_limiter, limited
 from .cookies import device_tokens, set_login_cookies
-from .csrf import exempt_json_endpoints
 from .errors import (
     BLUEPRINT,
     answer_exceeded_limit,
@@ -31,6 +32,10 @@ from .errors import (
 
 _PACKAGE = __name__.partition(".")[0]
 _STATUS = {"success": 200, "invalid_code": 401, "locked": 403, "expired": 403, "not_found": 404}
+# Endpoints that a CSRFProtect of Flask-WTF need not check. The forms of the login page are taken
+# from the page alone, by their origin.
+_SAFE_BY_ORIGIN = ("initiate", "resend", "verify", "login_form")
+_SAFE_BY_TOKEN = ("refresh", "logout")
 
 
 def register(app: Flask, state: AppState) -> None:
@@ -54,7 +59,7 @@ def register(app: Flask, state: AppState) -> None:
         blueprint.add_url_rule(path, view_func=view_func, methods=["POST"])
     if limiter is not None and limiter not in app.extensions.get("limiter", ()):
         blueprint.before_request(check_of_late_limiter(app, limiter))
-    blueprint.url_value_preprocessor(exempt_json_endpoints)
+    blueprint.url_value_preprocessor(_exempt_from_csrf)
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(RateLimitExceeded, answer_exceeded_limit)
     for refusal in (JWTExtendedException, PyJWTError):
@@ -63,6 +68,28 @@ def register(app: Flask, state: AppState) -> None:
     app.register_blueprint(blueprint)
     # Flask calls the first of the application's functions last, after that of any Limiter.
     app.after_request_funcs.setdefault(None, []).insert(0, finish)
+
+
+def _exempt_from_csrf(endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """Exempt the endpoint of a request from the CSRFProtect of the application, if there is one.
+
+    A page of another origin can make a browser send a form, but not JSON, for which the browser
+    first asks the server (preflight) and gets no permission. Besides, the JSON endpoints do not act
+    for a user who is signed in. As a URL value preprocessor, this runs before every
+    ``before_request`` hook, whichever of the two extensions was initialised first.
+
+    :param endpoint: the name of the endpoint, or ``None`` if no route matches.
+    """
+    protect = current_app.extensions.get("csrf")
+    flask_wtf = sys.modules.get("flask_wtf.csrf")
+    if protect is None or flask_wtf is None or endpoint is None:
+        return
+    name = endpoint.rpartition(".")[2]
+    # Flask-JWT-Extended has its own CSRF protection for tokens in cookies.
+    by_token = config.cookie_csrf_protect and "POST" in config.csrf_request_methods
+    exempt = name in _SAFE_BY_ORIGIN or (name in _SAFE_BY_TOKEN and by_token)
+    if exempt and isinstance(protect, flask_wtf.CSRFProtect):
+        protect.exempt(current_app.view_functions[endpoint])
 
 
 def initiate() -> Response:

@@ -4,9 +4,8 @@
 import { goOn, hasLostCookies } from "./arrive.js";
 import { verify } from "./client.js";
 import { codeIn } from "./code_in_text.js";
-import { holdable } from "./hold.js";
-import { codeField, enter, explain, find, newButton, onClock, once, page, say, show, showStep, text }
-  from "./page.js";
+import { codeField, enter, explain, find, holdable, newButton, onClock, once, page, say, show, showStep,
+  text } from "./page.js";
 import { forget } from "./pending.js";
 
 /** @typedef {import("./pending.js").Pending} Pending */

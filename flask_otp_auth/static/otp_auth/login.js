@@ -4,9 +4,8 @@
 import { goOn, refreshFirst, refusesCookies } from "./arrive.js";
 import { configure } from "./client.js";
 import { another, isEnded, leaveEnter, newCode, session, showEnter, showOver } from "./enter_code.js";
-import { holdable } from "./hold.js";
-import { ask, enter, explain, find, identifierField, main, newButton, once, page, say, showStep, text }
-  from "./page.js";
+import { ask, enter, explain, find, holdable, identifierField, main, newButton, once, page, say, showStep,
+  text } from "./page.js";
 import { recall } from "./pending.js";
 import { sendCode } from "./send_code.js";
 
