@@ -104,14 +104,17 @@ def test_a_host_without_a_page_for_it_says_the_wait_too(world: World) -> None:
     assert int(refused.headers["Retry-After"]) > 3000
 
 
-def test_flask_limiter_limits_lists_the_form(world: World) -> None:
+def test_flask_limiter_limits_lists_the_form_and_the_endpoints(world: World) -> None:
     pytest.importorskip("rich")
     flask = FlaskGroup(create_app=lambda: world.app)
 
     shown = CliRunner().invoke(flask, ["limiter", "limits"], env={"COLUMNS": "200"})
 
     assert shown.exit_code == 0, shown.output
-    assert "3 per 1 hour" in shown.output.partition("/sign-in")[2].partition("/otp/")[0]
+    limited = ("/sign-in", "/otp/initiate", "/otp/resend")
+    for path in (*limited, "/otp/verify"):
+        rules = shown.output.partition(path)[2].partition("/otp/")[0]
+        assert ("3 per 1 hour" in rules) == (path in limited), path
 
 
 def test_a_form_can_be_exempted_by_the_host(world: World) -> None:
@@ -125,6 +128,8 @@ def test_a_request_filter_of_the_host_lets_its_own_machines_through(world: World
     limiter_in(world.app).request_filter(lambda: "internal" in request.args)
 
     assert [post(world, "/sign-in?internal").status_code for _ in range(5)] == [200] * 5
+    endpoint = [world.client.post("/otp/initiate?internal", json=PHONE) for _ in range(5)]
+    assert [answer.status_code for answer in endpoint] == [200] * 5
     assert [post(world).status_code for _ in range(4)] == [200] * 3 + [429]
 
 
