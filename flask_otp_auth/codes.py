@@ -35,7 +35,7 @@ def normalise(typed: str) -> str:
     """
     if typed.isascii() and typed.removeprefix("+").isalnum():  # as nearly everybody types it
         return typed
-    return "".join(map(_ascii_digit, filter(_is_meant, typed)))
+    return "".join(map(ascii_digit, filter(_is_meant, typed)))
 
 
 def read(typed: str) -> str | None:
@@ -53,7 +53,8 @@ def _is_meant(character: str) -> bool:
     return character not in _WHITE_CONTROLS and unicodedata.category(character) not in _UNSEEN
 
 
-def _ascii_digit(character: str) -> str:
+def ascii_digit(character: str) -> str:
+    """Return the ASCII digit for a decimal digit of any script; other characters stay."""
     return str(unicodedata.decimal(character, character))
 
 

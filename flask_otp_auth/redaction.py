@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 import traceback
 from collections.abc import Iterator
 from urllib.parse import quote
 
+from .codes import ascii_digit
 from .identifiers import mask
 
 # Repeats are bounded or do not overlap, so that no text takes more than linear time.
@@ -48,6 +50,8 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
     cut = len(text) - _LONGEST
     if cut > 0:
         text = text[:_LONGEST]
+    if not text.isascii():  # a message in another script may have its digits too
+        text = "".join(map(ascii_digit, text))
     if identifier:
         for form in _forms(identifier):
             text = form.sub(lambda _: mask(identifier), text)
@@ -77,8 +81,10 @@ def _forms(identifier: str) -> Iterator[re.Pattern[str]]:
     if not at:
         yield _spaced(identifier.lstrip("+"))
         return
-    encoded = quote(local, safe="")
-    ways = {local, encoded, encoded.replace("%", "%25"), encoded.replace("%", "=")}
+    # As Python and JavaScript encode it in a URL.
+    encoded = [quote(local, safe) for safe in ("", "/", "!*'()")]
+    ways = {local, html.escape(local), *encoded}
+    ways |= {way.replace("%", sign) for way in encoded for sign in ("%25", "=")}
     either = "|".join(map(re.escape, sorted(ways, reverse=True)))
     yield re.compile(f"(?:{either}).{{1,12}}?{re.escape(domain)}", re.IGNORECASE)
 

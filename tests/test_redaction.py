@@ -101,6 +101,18 @@ def test_no_secret_is_half_told_where_a_long_text_is_cut(secret):
             assert secret[:length] not in redacted or length <= 8
 
 
+SCRIPTS = {"full width": "\uff10", "Arabic": "\u0660", "Persian": "\u06f0", "Devanagari": "\u0966"}
+
+
+@pytest.mark.parametrize("zero", SCRIPTS.values(), ids=SCRIPTS)
+def test_message_with_the_digits_of_another_script_does_not_tell_them(zero):
+    digits = str.maketrans("0123456789", "".join(chr(ord(zero) + n) for n in range(10)))
+
+    told = redact(f"refused: {PHONE} <{CODE}>".translate(digits), CODE, PHONE)
+    assert told == "refused: +467*****67 <[code]>"
+    assert redact(f"refused: {CODE}".translate(digits), "any") == "refused: [code]"
+
+
 URL = "https://sms.example.com/send?to="
 
 
@@ -356,3 +368,11 @@ def test_results_can_be_logged_by_a_host_without_giving_anything_away(make_world
         result.refresh_token,
     ):
         assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "written", ["jo%2Fo'brien%3Dx%40", "jo/o%27brien%3Dx@", "jo/o&#x27;brien=x@"]
+)
+def test_address_with_rare_characters_is_not_half_told_where_they_are_encoded(written):
+    told = redact(f"550 {written}example.com: no such user", CODE, "jo/o'brien=x@example.com")
+    assert told == "550 j***@example.com: no such user"
