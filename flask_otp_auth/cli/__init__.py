@@ -21,17 +21,16 @@ class _OtpGroup(AppGroup):
         return super().get_command(ctx, cmd_name)
 
     def _add_commands(self) -> None:
-        from .account import erase, export, forget_devices, send_test, sessions, unlock
+        from . import account, maintenance
         from .check import check
-        from .description import openapi
-        from .logins import end_logins, logins
-        from .maintenance import create_indexes, purge, stats
         from .risk_report import risk
 
         for command in (
-            *(check, risk, create_indexes, sessions, unlock, forget_devices),
-            *(export, erase, logins, end_logins),
-            *(purge, send_test, stats, openapi),
+            *(check, risk),
+            *(account.sessions, account.unlock, account.forget_devices, account.send_test),
+            *(account.export, account.erase, account.logins, account.end_logins),
+            *(maintenance.create_indexes, maintenance.purge, maintenance.stats),
+            maintenance.openapi,
         ):
             self.commands.setdefault(str(command.name), command)
 

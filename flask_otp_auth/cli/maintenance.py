@@ -1,4 +1,4 @@
-"""Commands about the whole database: ``create-indexes``, ``purge`` and ``stats``."""
+"""Commands about the installation: ``create-indexes``, ``purge``, ``stats`` and ``openapi``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from pymongo.errors import PyMongoError
 
 from ..clock import utc_now
 from ..exceptions import InternalError
+from ..openapi import as_text, describe
 from ..state import AppState
 from ..store import upkeep
 from ..store.database import refusal
 from ..store.limiter_storage import HostMongoStorage
 from .output import (
     command,
+    current_app_object,
     current_state,
     json_option,
     print_json,
@@ -180,3 +182,9 @@ def stats(hours: int, as_json: bool) -> None:
     print_table(headings, [[row[name] for name in headings] for row in sessions])
     click.echo("\nAccounts:")
     print_table(["with failures in a row", "waiting", "disabled"], [list(accounts.values())])
+
+
+@command("openapi")
+def openapi() -> None:
+    """Print the OpenAPI description of the endpoints as JSON."""
+    click.echo(as_text(describe(current_app_object())), nl=False)

@@ -302,3 +302,27 @@ def test_a_database_that_is_away_is_a_short_message(arguments: list[str]) -> Non
     assert "Error: MongoDB did not answer in time." in result.output
     assert "Traceback" not in result.output
     app.extensions["otp_auth"].mongo.cx.close()
+
+
+def test_support_sees_and_ends_the_logins_of_a_user(
+    make_world: MakeWorld, clock: time_machine.Traveller
+) -> None:
+    world = make_world(REFRESH_TOKEN=True)
+    answer = world.verify(world.initiate(), world.code)
+    user = answer.json["data"]["user"]["id"]  # type: ignore[index]
+
+    [login] = data(run(world, "logins", user, "--json"))["logins"]
+    assert login["method"] == "sms"
+    assert login["startedAt"] == login["refreshedAt"] == "2050-01-02T12:30:00.000Z"
+    assert login["login"].endswith("...")
+    assert "started at" in run(world, "logins", user).output
+    [login] = data(run(world, "logins", user, "--reveal", "--json"))["logins"]
+    assert len(login["login"]) == 32
+
+    assert data(run(world, "end-logins", user, "--json")) == {"ended": 1}
+    assert run(world, "end-logins", user).output.startswith("Ended: 0 logins")
+    assert run(world, "logins", user).output.startswith("There are no logins of this user")
+
+
+def test_a_user_of_whom_nothing_is_known_is_no_error(make_world: MakeWorld) -> None:
+    assert data(run(make_world(), "logins", "nobody", "--json")) == {"logins": []}
