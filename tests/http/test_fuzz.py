@@ -238,25 +238,6 @@ def test_any_other_text_is_a_wrong_try_if_it_can_be_a_code(
         assert (answer.status_code, stored["attempts"]) == (400, 0)
 
 
-@budget
-@given(
-    code=values.filter(lambda value: not isinstance(value, str))
-    | st.text(" -\t\u00a0\u200b", max_size=64)
-    | st.text("0123456789", min_size=65, max_size=80)
-    | st.just("12345\udfff")
-)
-def test_what_is_no_code_costs_no_try(watched: World, code: Any) -> None:
-    session_id = watched.initiate()
-    body = json.dumps({"sessionId": session_id, "code": code})
-
-    answer = watched.client.post("/otp/verify", data=body, content_type="application/json")
-
-    assert answer.status_code == 400
-    stored = watched.sessions.find_one({"_id": session_id})
-    assert stored is not None
-    assert (stored["status"], stored["attempts"]) == ("pending", 0)
-
-
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=16)
 member_names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="$.\0"), min_size=1, max_size=16
@@ -306,40 +287,3 @@ def test_payload_reaches_the_host_as_it_was_sent(watched: World, payload: dict[s
     assert json.dumps(stored["payload"]) == sent
     assert json.dumps(watched.outbox[-1].payload) == sent
     assert json.dumps(watched.lookups[-1][2]) == sent
-
-
-@budget
-@given(payload=payloads, data=st.data())
-def test_payload_past_a_bound_is_refused(
-    watched: World, payload: dict[str, Any], data: st.DataObject
-) -> None:
-    excess = data.draw(
-        st.sampled_from(
-            [
-                {"x": "y" * 2048},
-                {"x": "å" * 1024},
-                {"x": [[[[[]]]]]},
-                {str(n): n for n in range(33)},
-                {"x": list(range(256))},
-                {"k" * 65: 1},
-                {"": 1},
-                {"a.b": 1},
-                {"$a": 1},
-                {"a\0": 1},
-                {"__proto__": {}},
-                {"x": [{"__proto__": 1}]},
-                {"x": 2**63},
-                {"x": "\ud800"},
-            ]
-        )
-    )
-    sent = len(watched.outbox)
-    body = {"identifier": "+46701234567", "method": "sms", "payload": {**payload, **excess}}
-
-    answer = watched.client.post(
-        "/otp/initiate", data=json.dumps(body), content_type="application/json"
-    )
-
-    assert answer.status_code == 400
-    assert answer.json["error"]["fields"].keys() == {"payload"}
-    assert len(watched.outbox) == sent

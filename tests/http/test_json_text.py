@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import decimal
@@ -16,7 +15,6 @@ import pytest
 from bson import Decimal128, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
-from support.json_values import json_values
 
 from flask_otp_auth.exceptions import InvalidRequest
 from flask_otp_auth.http.json_text import iso8601, read_json, write_json
@@ -89,12 +87,6 @@ def test_whatever_is_not_one_strict_json_object_is_refused(body):
         read_json(body)
     assert caught.value.detail == "The request body is not a valid JSON object"
     assert caught.value.fields is None
-
-
-@given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_an_object_or_a_client_error(body):
-    with contextlib.suppress(InvalidRequest):
-        assert isinstance(read_json(body), dict)
 
 
 @given(

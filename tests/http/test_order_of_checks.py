@@ -70,22 +70,3 @@ def test_a_session_that_has_ended_says_so_whatever_code_is_typed(make_world: Mak
         ):
             body = {"sessionId": session_id, "code": typed}
             assert told(world, "verify", json=body) == expected
-
-
-def test_a_session_without_resends_says_so_before_its_account_is_asked(
-    make_world: MakeWorld,
-) -> None:
-    world = make_world(MAX_RESENDS=0, IDENTIFIER_LIMITS="1 per hour")
-    session = {"sessionId": world.initiate()}
-
-    assert told(world, "resend", json=session) == (429, "tooManyResends")
-
-
-def test_a_lock_is_told_before_a_limit(make_world: MakeWorld) -> None:
-    world = make_world(IDENTIFIER_LIMITS="1 per hour", LOCKOUT_THRESHOLD=3)
-    session_id = world.initiate()
-
-    assert told(world, "initiate", json=SMS) == (429, "tooManyRequests")
-    for _ in range(3):
-        world.verify(session_id, world.wrong_code)
-    assert told(world, "initiate", json=SMS) == (429, "identifierLocked")

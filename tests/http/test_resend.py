@@ -113,20 +113,6 @@ def test_every_code_that_was_sent_is_right_until_one_is_used(which: int, unlimit
         assert error_of(again) == (400, "alreadyVerified")
 
 
-def test_tries_do_not_grow(unlimited: World) -> None:
-    session_id = unlimited.initiate()
-    assert unlimited.verify(session_id, "0000").json["data"]["remainingAttempts"] == 2
-    resend(unlimited, session_id)
-    assert unlimited.verify(session_id, "0000").json["data"]["remainingAttempts"] == 1
-    resend(unlimited, session_id)
-    locked = unlimited.verify(session_id, "0000")
-
-    assert locked.status_code == 403
-    assert locked.json["data"]["remainingAttempts"] == 0
-    assert stored(unlimited, session_id)["maxAttempts"] == 3
-    assert unlimited.verify(session_id, unlimited.code).status_code == 403
-
-
 def test_it_changes_nothing_of_the_session_but_its_codes_and_their_count(
     unlimited: World, clock: time_machine.Traveller
 ) -> None:
