@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from support.servers import Site, threaded
@@ -21,11 +19,6 @@ class Live:
     world: World
     site: Site
     description: dict[str, Any]
-
-    def write(self, file: Path) -> Path:
-        """Write the description to *file*."""
-        file.write_text(json.dumps(self.description))
-        return file
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from support.world import MakeWorld
 
 from flask_otp_auth import identifiers
 
+pytestmark = pytest.mark.slow
+
 # All that is a refusal of a request as such: a body of the wrong form that is also too long is
 # refused for its length, and one that is missing for its lack of a type.
 CONFIG = """
@@ -52,17 +54,14 @@ def run_schemathesis(
     assert live.world.outbox, f"no request was accepted:\n{run.stdout}"
 
 
-@pytest.mark.slow
 def test_a_client_of_the_description_meets_no_surprise(live: Live, tmp_path: Path) -> None:
     run_schemathesis(live, tmp_path, "--phases=examples,fuzzing", "--max-examples=60")
 
 
-@pytest.mark.slow
 def test_no_edge_of_the_description_is_a_surprise(live: Live, tmp_path: Path) -> None:
     run_schemathesis(live, tmp_path, "--phases=examples,coverage", "--max-examples=20")
 
 
-@pytest.mark.slow
 def test_no_sequence_of_requests_is_a_surprise(live: Live, tmp_path: Path) -> None:
     phases = "--phases=examples,stateful"
     run_schemathesis(live, tmp_path, phases, "--max-examples=20", flat_payloads=True)

@@ -41,15 +41,14 @@ def test_what_is_described_is_what_is_there(make_world: MakeWorld, options: Any)
     served = world.client.get(f"{options.get('URL_PREFIX', '/otp').rstrip('/')}/openapi.json")
 
     assert served.status_code == 200
+    assert served.mimetype == "application/json"
+    assert served.headers["Cache-Control"] == "no-store"
+    assert served.headers["X-Content-Type-Options"] == "nosniff"
     assert json.loads(served.text) == describe(world.app)
     validate(json.loads(served.text))
-    assert paths_of(world) == {
+    assert describe(world.app)["paths"].keys() == {
         rule.rule for rule in world.app.url_map.iter_rules() if "POST" in (rule.methods or ())
     }
-
-
-def paths_of(world: World) -> set[str]:
-    return set(describe(world.app)["paths"])
 
 
 def test_only_the_methods_on_offer_are_described(make_world: MakeWorld) -> None:
@@ -61,22 +60,30 @@ def test_only_the_methods_on_offer_are_described(make_world: MakeWorld) -> None:
     assert '"sms"' not in json.dumps(description["paths"])
 
 
-def test_a_refresh_token_is_described_only_where_there_is_one(make_world: MakeWorld) -> None:
-    without, with_ = make_world(), make_world(REFRESH_TOKEN=True)
-
-    assert "refreshToken" not in json.dumps(describe(without.app))
-    assert "refreshToken" in json.dumps(describe(with_.app))
-
-
-def test_a_device_token_is_described_only_where_devices_are_trusted(
-    make_world: MakeWorld,
+@pytest.mark.parametrize(
+    ("options", "told", "untold"),
+    [
+        ({"REFRESH_TOKEN": True}, "refreshToken", "deviceToken"),
+        ({"TRUSTED_DEVICES": 86_400}, "deviceToken", "refreshToken"),
+    ],
+    ids=["refresh token", "device token"],
+)
+def test_a_token_is_described_only_where_the_app_gives_one(
+    make_world: MakeWorld, options: Any, told: str, untold: str
 ) -> None:
-    without, with_ = make_world(), make_world(TRUSTED_DEVICES=86_400)
+    description = describe(make_world(**options).app)
 
-    assert "deviceToken" not in json.dumps(describe(without.app))
-    schemas = describe(with_.app)["components"]["schemas"]
-    assert "deviceToken" in schemas["OtpInitiateRequest"]["properties"]
-    assert "deviceToken" in schemas["OtpSuccess"]["properties"]
+    assert told in description["components"]["schemas"]["OtpSuccess"]["properties"]
+    assert untold not in json.dumps(description)
+
+
+def test_a_device_token_is_described_for_the_message_that_it_is_in(make_world: MakeWorld) -> None:
+    schemas = describe(make_world(TRUSTED_DEVICES=86_400).app)["components"]["schemas"]
+
+    sent = schemas["OtpInitiateRequest"]["properties"]["deviceToken"]["description"]
+    got = schemas["OtpSuccess"]["properties"]["deviceToken"]["description"]
+    assert "verify" in sent
+    assert "cookies" in got
 
 
 def test_an_old_client_lets_members_pass_that_a_later_version_answers_with(
@@ -104,15 +111,6 @@ def schemas_below(part: Any, description: Any) -> set[str]:
         below = [description["components"]["schemas"][name] for name in new]
         new = set(_REFERENCE.findall(json.dumps(below))) - found
     return found
-
-
-def test_a_member_is_described_for_the_message_that_it_is_in(make_world: MakeWorld) -> None:
-    schemas = describe(make_world(TRUSTED_DEVICES=86_400).app)["components"]["schemas"]
-
-    sent = schemas["OtpInitiateRequest"]["properties"]["deviceToken"]["description"]
-    got = schemas["OtpSuccess"]["properties"]["deviceToken"]["description"]
-    assert "verify" in sent
-    assert "cookies" in got
 
 
 def test_every_operation_and_member_says_what_it_is_for() -> None:
@@ -161,14 +159,6 @@ def test_an_app_below_a_path_of_its_host_says_where_it_is(make_world: MakeWorld)
     assert "servers" not in json.loads(client.get("/otp/openapi.json").text)
     below = client.get("/otp/openapi.json", environ_overrides={"SCRIPT_NAME": "/shop"})
     assert json.loads(below.text)["servers"] == [{"url": "/shop"}]
-
-
-def test_the_description_has_the_headers_of_every_answer(make_world: MakeWorld) -> None:
-    served = make_world(OPENAPI=True).client.get("/otp/openapi.json")
-
-    assert served.mimetype == "application/json"
-    assert served.headers["Cache-Control"] == "no-store"
-    assert served.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_an_app_without_the_extension_has_no_description() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,30 +22,38 @@ def live(make_world: MakeWorld) -> Iterator[Live]:
         yield live
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the client is generated, once for all tests."""
+    return tmp_path_factory.mktemp("generated")
+
+
 @pytest.fixture
-def otp(live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Otp]:
+def otp(live: Live, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Otp]:
     """The package that openapi-python-client generates, connected to the application."""
-    description = live.write(tmp_path / "openapi.json")
-    # Without the formatting that it does by default, which needs ruff.
-    config = tmp_path / "generator.yaml"
-    config.write_text("post_hooks: []\n")
-    command = [
-        *(sys.executable, "-m", "openapi_python_client", "generate", f"--path={description}"),
-        *(
-            "--meta=none",
-            f"--output-path={tmp_path / 'otp_client'}",
-            "--fail-on-warning",
-            f"--config={config}",
-        ),
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stdout + run.stderr
-    monkeypatch.syspath_prepend(tmp_path)
+    if not (folder / "otp_client").exists():
+        generate(live.description, folder)
+    monkeypatch.syspath_prepend(folder)
     package = importlib.import_module("otp_client")
     with package.Client(base_url=live.site.url) as client:
         yield Otp(client)
     for name in [name for name in sys.modules if name.partition(".")[0] == "otp_client"]:
         del sys.modules[name]
+
+
+def generate(described: dict[str, Any], folder: Path) -> None:
+    description = folder / "openapi.json"
+    description.write_text(json.dumps(described))
+    # Without the formatting that it does by default, which needs ruff.
+    config = folder / "generator.yaml"
+    config.write_text("post_hooks: []\n")
+    command = [
+        *(sys.executable, "-m", "openapi_python_client", "generate", f"--path={description}"),
+        *("--meta=none", f"--output-path={folder / 'otp_client'}", "--fail-on-warning"),
+        f"--config={config}",
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 @dataclass(frozen=True)
