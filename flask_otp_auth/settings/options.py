@@ -161,7 +161,7 @@ class Settings:
     secret_keys: tuple[bytes, ...] = _option(
         None,
         f"a str or bytes of at least {KEY_BYTES} bytes, or a list of them, newest first",
-        read.key_material,
+        read.or_none(read.key_material),
         "The key that protects codes, accounts and device tokens; None means that it is derived "
         "from SECRET_KEY and SECRET_KEY_FALLBACKS.",
         key="SECRET_KEY",
@@ -205,7 +205,7 @@ class Settings:
     phone_regions: frozenset[str] | None = _option(
         None,
         "None or a list of ISO 3166-1 country codes such as ['SE', 'NO']",
-        read.regions,
+        read.or_none(read.regions),
         "The countries to which an SMS may be sent; None means all countries.",
     )
     test_identifiers: Mapping[str, FixedCode] = _option(
@@ -230,7 +230,7 @@ class Settings:
     default_region: str | None = _option(
         None,
         "None or an ISO 3166-1 country code such as 'SE'",
-        read.region,
+        read.or_none(read.region),
         "The country of phone numbers that are given without a country code.",
     )
     sms_urls: tuple[str, ...] = _option(
@@ -252,13 +252,13 @@ class Settings:
     app_name: str | None = _option(
         None,
         "None or one line of 1 to 60 characters",
-        read.app_name,
+        read.or_none(read.app_name),
         "What the messages call the application; None means the name of the Flask application.",
     )
     origin: str | None = _option(
         None,
         "None or an origin such as 'https://example.com'",
-        read.origin,
+        read.or_none(read.origin),
         "The origin of the page on which people type the code, with which an SMS ends.",
     )
     texts: Catalogue = _option(  # noqa: RUF009 -- it is frozen

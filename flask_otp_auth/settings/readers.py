@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from limits import RateLimitItem, parse_many
 
@@ -16,6 +16,7 @@ from ..texts import Catalogue
 from ..types import Method
 from .keys import KEY_BYTES
 
+T = TypeVar("T")
 METHODS: tuple[Method, ...] = ("sms", "email")
 _NAMESPACE_MAX = 200
 _SENDS_MAX = 1000
@@ -24,6 +25,13 @@ _SECONDS_MAX = 2**31 // 1000  # MongoDB's maxTimeMS has 31 bits
 
 class NotAllowedError(ValueError):
     """The value of an option is not allowed; the message says why."""
+
+
+def _instance(value: Any, *kinds: type[T]) -> T:
+    """Return *value*, which has to be of one of the *kinds*."""
+    if not isinstance(value, kinds):
+        raise NotAllowedError(f"is a {type(value).__name__}")
+    return value
 
 
 def integer(low: int, high: int) -> Callable[[Any], int]:
@@ -64,48 +72,42 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 def collection_name(value: Any) -> str:
     """Read the name of a MongoDB collection."""
-    if not isinstance(value, str):
-        raise NotAllowedError(f"is a {type(value).__name__}")
+    text = _instance(value, str)
     if (
-        not re.fullmatch(r"[^$\0.\ud800-\udfff]+(\.[^$\0.\ud800-\udfff]+)*", value)
-        or value.startswith("system.")
-        or len(value.encode(errors="replace")) > _NAMESPACE_MAX
+        not re.fullmatch(r"[^$\0.\ud800-\udfff]+(\.[^$\0.\ud800-\udfff]+)*", text)
+        or text.startswith("system.")
+        or len(text.encode(errors="replace")) > _NAMESPACE_MAX
     ):
-        raise NotAllowedError(f"is {value!r}")
-    return value
+        raise NotAllowedError(f"is {text!r}")
+    return text
 
 
 def url_prefix(value: Any) -> str:
     """Read a path that begins with a slash, or an empty one; a slash at its end is removed."""
-    if not isinstance(value, str):
-        raise NotAllowedError(f"is a {type(value).__name__}")
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
-        raise NotAllowedError(f"is {value!r}")
-    return value.rstrip("/")
+    text = _instance(value, str)
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", text):
+        raise NotAllowedError(f"is {text!r}")
+    return text.rstrip("/")
 
 
 def site_path(value: Any) -> str:
     """Read a path that a browser may be redirected to, which must stay on the same site."""
-    if not isinstance(value, str):
-        raise NotAllowedError(f"is a {type(value).__name__}")
-    if not is_site_path(value):
-        raise NotAllowedError(f"is {value!r}")
-    return value
+    text = _instance(value, str)
+    if not is_site_path(text):
+        raise NotAllowedError(f"is {text!r}")
+    return text
 
 
 def methods(value: Any) -> tuple[Method, ...]:
     """Read a list of methods; a single str is not accepted."""
-    if not isinstance(value, list | tuple | set | frozenset):
-        raise NotAllowedError(f"is a {type(value).__name__}")
-    if not value or not all(item in METHODS for item in value):
-        raise NotAllowedError(f"is {value!r}")
-    return tuple(method for method in METHODS if method in value)
+    items = _instance(value, list, tuple, set, frozenset)
+    if not items or not all(item in METHODS for item in items):
+        raise NotAllowedError(f"is {items!r}")
+    return tuple(method for method in METHODS if method in items)
 
 
-def key_material(value: Any) -> tuple[bytes, ...] | None:
+def key_material(value: Any) -> tuple[bytes, ...]:
     """Read one key, or a list of keys with the newest first, and return them as bytes."""
-    if value is None:
-        return None
     values = value if isinstance(value, list | tuple) else [value]
     if not values:
         raise NotAllowedError("is an empty list")
@@ -130,14 +132,13 @@ def limits(value: Any) -> tuple[RateLimitItem, ...]:
     """Read rules in the notation of Flask-Limiter; the one with the shortest window comes first."""
     if value is None:
         return ()
-    if not isinstance(value, str):
-        raise NotAllowedError(f"is a {type(value).__name__}")
+    text = _instance(value, str)
     try:
-        rules = parse_many(value)
+        rules = parse_many(text)
     except ValueError:
-        raise NotAllowedError(f"is {value!r}") from None
+        raise NotAllowedError(f"is {text!r}") from None
     if any(rule.amount < 1 for rule in rules):
-        raise NotAllowedError(f"is {value!r}, which allows nothing at all")
+        raise NotAllowedError(f"is {text!r}, which allows nothing at all")
     return tuple(sorted(rules, key=lambda rule: rule.get_expiry()))
 
 
@@ -152,29 +153,20 @@ def account_limits(value: Any) -> tuple[RateLimitItem, ...]:
     return rules
 
 
-def region(value: Any) -> str | None:
+def region(value: Any) -> str:
     """Read a country code that the phonenumbers package knows, and return it in upper case."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise NotAllowedError(f"is a {type(value).__name__}")
-    if value.upper() not in _supported_regions():
-        raise NotAllowedError(f"is {value!r}")
-    return value.upper()
+    text = _instance(value, str)
+    if text.upper() not in _supported_regions():
+        raise NotAllowedError(f"is {text!r}")
+    return text.upper()
 
 
-def regions(value: Any) -> frozenset[str] | None:
+def regions(value: Any) -> frozenset[str]:
     """Read a list of country codes that the phonenumbers package knows."""
-    if value is None:
-        return None
-    if not isinstance(value, list | tuple | set | frozenset):
-        raise NotAllowedError(f"is a {type(value).__name__}")
-    if not value:
+    items = _instance(value, list, tuple, set, frozenset)
+    if not items:
         raise NotAllowedError("is empty, which allows no number at all")
-    found = [region(item) for item in value]
-    if None in found:
-        raise NotAllowedError("has a NoneType in it")
-    return frozenset(code for code in found if code)
+    return frozenset(region(item) for item in items)
 
 
 def _supported_regions() -> Collection[str]:
@@ -199,34 +191,27 @@ def provider_urls(value: Any) -> tuple[str, ...]:
     """Read a list of Apprise URLs; whether Apprise can use them is checked by ``sending``."""
     if value is None:
         return ()
-    if not isinstance(value, list | tuple):
-        raise NotAllowedError(f"is a {type(value).__name__}")
-    for number, url in enumerate(value, 1):
+    items = _instance(value, list, tuple)
+    for number, url in enumerate(items, 1):
         if not isinstance(url, str):
             raise NotAllowedError(f"has a {type(url).__name__} in it")
         if not re.match(r"[A-Za-z0-9]+://[^\s]", url):
             raise NotAllowedError(f"has an entry, number {number}, that is no URL")
-    return tuple(value)
+    return tuple(items)
 
 
-def app_name(value: Any) -> str | None:
+def app_name(value: Any) -> str:
     """Read the name of the application in messages: a single line, since subjects contain it."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise NotAllowedError(f"is a {type(value).__name__}")
-    if not 1 <= len(value.strip()) <= 60 or not value.isprintable():
-        raise NotAllowedError(f"is {value!r}")
-    return value.strip()
+    text = _instance(value, str)
+    if not 1 <= len(text.strip()) <= 60 or not text.isprintable():
+        raise NotAllowedError(f"is {text!r}")
+    return text.strip()
 
 
-def origin(value: Any) -> str | None:
+def origin(value: Any) -> str:
     """Read an origin whose host name can end an SMS: it has the scheme https, and no port."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise NotAllowedError(f"is a {type(value).__name__}")
+    text = _instance(value, str)
     label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-    if not re.fullmatch(rf"https://{label}(\.{label})*/?", value.lower()) or len(value) > 260:
-        raise NotAllowedError(f"is {value!r}")
-    return value.lower().rstrip("/")
+    if not re.fullmatch(rf"https://{label}(\.{label})*/?", text.lower()) or len(text) > 260:
+        raise NotAllowedError(f"is {text!r}")
+    return text.lower().rstrip("/")
