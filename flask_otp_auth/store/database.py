@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pymongo
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo import ReadPreference, WriteConcern
@@ -54,7 +55,7 @@ def database_calls(seconds: float) -> Iterator[None]:
 
     :param seconds: the time for all of the calls together.
     :raises ServiceUnavailable: MongoDB is unavailable, or did not answer in time.
-    :raises InternalError: MongoDB refused a call.
+    :raises InternalError: MongoDB refused a call, or a document cannot be read or written.
     """
     failure: ServiceUnavailable | InternalError
     try:
@@ -76,6 +77,9 @@ def database_calls(seconds: float) -> Iterator[None]:
             failure = InternalError()
             hint = refusal(error)
         events.failed(failure, f"database: {hint} ({what})")
+    except BSONError as error:  # such as a date after the year 9999
+        failure, what = InternalError(), type(error).__name__
+        events.failed(failure, f"database: a document cannot be read or written ({what})")
     raise failure from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure
 
 from ..exceptions import ConfigurationError
 from ..types import AccountId, Session
+from .account import DAMAGED
 from .database import Document, acknowledged, durable, plain
 from .verdict import Outcome, verdict_pipeline
 
@@ -26,6 +27,7 @@ _UNAUTHORIZED = 13
 _OF_A_SESSION = {"identifier", "method", "status", "createdAt", "expiresAt"}
 _ENOUGH_OF_THEM = 4  # a damaged session is still one
 _SAMPLE = 20
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # The index of identifiers or the _id finds a document; a foreign one is then left alone.
 _IS_OURS = {"method": {"$in": ["sms", "email"]}, "createdAt": {"$type": "date"}}
 _IS_SESSION = {"identifier": {"$type": "string"}, **_IS_OURS}
@@ -263,6 +265,8 @@ class SessionStore:
 def _session(document: Mapping[str, Any]) -> Session:
     # A verdict has been written already, so a missing field must not keep it from the caller.
     get: Callable[[str], Any] = document.get
+    # What is damaged is over, as it is for the verdict.
+    expires_at, resends = get("expiresAt"), document.get("resends", 0)
     return Session(
         session_id=document["_id"],
         identifier=get("identifier"),
@@ -271,10 +275,10 @@ def _session(document: Mapping[str, Any]) -> Session:
         attempts=get("attempts"),
         max_attempts=get("maxAttempts"),
         created_at=get("createdAt"),
-        expires_at=get("expiresAt"),
+        expires_at=expires_at if isinstance(expires_at, datetime) else _LONG_AGO,
         verified_at=get("verifiedAt"),
         payload=get("payload"),
-        resends=document.get("resends", 0),
+        resends=resends if isinstance(resends, int) else DAMAGED,
         account=AccountId.parse(account) if isinstance(account := get("account"), str) else None,
         locale=get("locale"),
         purpose=get("purpose"),

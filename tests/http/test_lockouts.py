@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 import time_machine
+from bson.datetime_ms import DatetimeMS
 from support.listeners import Meanwhile
 from support.world import FAILED, MakeWorld, World
 
@@ -13,6 +15,7 @@ from flask_otp_auth.exceptions import (
     IdentifierLocked,
     InvalidIdentifier,
     InvalidRequest,
+    OtpAuthError,
     TooManyRequests,
 )
 
@@ -399,3 +402,29 @@ def test_python_calls_pass_the_limits_of_the_account(
     assert refused.value.scope == "identifier"
     assert refused.value.retry_after == 30
     assert len(world.outbox) == 5
+
+
+@pytest.mark.parametrize(
+    ("damage", "answer"),
+    [
+        ({"expiresAt": "soon"}, "expired"),
+        ({"expiresAt": None}, "expired"),
+        ({"resends": "none"}, "tooManyResends"),
+        ({"locale": DatetimeMS(2**60)}, "internalServerError"),
+    ],
+    ids=repr,
+)
+def test_a_damaged_session_sends_no_code_and_tells_a_view_what_it_can_handle(
+    damage: dict[str, Any], answer: str, world: World
+) -> None:
+    session_id = world.initiate()
+    world.sessions.update_one({"_id": session_id}, {"$set": damage})
+
+    with world.app.app_context():
+        for call in (world.otp.get_session, world.otp.resend):
+            with contextlib.suppress(OtpAuthError):
+                call(session_id)
+    told = world.client.post("/otp/resend", json={"sessionId": session_id}).json
+
+    assert answer in (told.get("data", {}).get("status"), told.get("error", {}).get("code"))
+    assert len(world.outbox) == 1
