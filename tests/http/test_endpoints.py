@@ -304,20 +304,6 @@ class TestVerify:
             },
         )
 
-    def test_user_of_mongodb_gets_a_token_for_its_id_as_text(
-        self, world: World, site: Site
-    ) -> None:
-        user_id = ObjectId("65a1b2c3d4e5f6a7b8c9d0e1")
-        world.users["user@example.com"] = {"_id": user_id, "seen": datetime.now(UTC)}
-        session_id = site.initiate("user@example.com", "email")
-
-        answer = site.verify(session_id, world.code)
-
-        assert_data(answer, 200, {"status": "success", "token": ..., "user": {"id": str(user_id)}})
-        with world.app.app_context():
-            claims = decode_token(answer.json["data"]["token"])
-        assert (claims["sub"], claims["amr"]) == (str(user_id), ["otp"])
-
 
 class TestErrors:
     @pytest.mark.parametrize(
