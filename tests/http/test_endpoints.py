@@ -538,17 +538,6 @@ class TestOptions:
             assert site.initiate("user@example.com", "email")
         assert [sent.method for sent in world.outbox] == ["email"]
 
-    def test_apps_of_one_process_keep_their_own_methods(self, make_world: MakeWorld) -> None:
-        worlds = [make_world(METHODS=[method]) for method in ("email", "sms")]
-        bodies = [{"identifier": "user@example.com", "method": "email"}, PHONE]
-
-        answers = [
-            [world.client.post("/otp/initiate", json=body).status_code for body in bodies]
-            for world in worlds
-        ]
-
-        assert answers == [[200, 400], [400, 200]]
-
     def test_national_numbers_reach_the_country_of_the_configuration(
         self, make_world: MakeWorld
     ) -> None:
