@@ -15,7 +15,7 @@ from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from limits.storage import MemoryStorage
-from support.hosts import MONGODB, ask, host, limiter_in, limiter_of
+from support.hosts import MONGODB, ask, host, in_memory, limiter_in, limiter_of
 from support.servers import freeze, thaw
 from support.world import SECRET_KEY, World
 
@@ -310,10 +310,6 @@ def test_a_limiter_switched_off_in_code_is_warned_about_too(mongo_uri: str) -> N
         ),
     ):
         pass
-
-
-def in_memory(app: Flask) -> Limiter:
-    return limiter_of(app, storage_uri="memory://")
 
 
 def test_limits_that_each_worker_counts_for_itself_are_warned_about(mongo_uri: str) -> None:

@@ -14,7 +14,7 @@ from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 from pymongo import MongoClient
 from support.hosts import ask as ask_number
-from support.hosts import host, limiter_in, limiter_of
+from support.hosts import host, in_memory, limiter_in
 from support.listeners import Heard
 from support.world import NOW, SECRET_KEY, MakeWorld, World
 from werkzeug.exceptions import HTTPException
@@ -148,6 +148,7 @@ def test_each_of_the_limits_can_be_off_alone_or_both(
     neither = make_world(COLLECTION="third")
     assert {ask(neither).status_code for _ in range(40)} == {200}
     assert neither.sessions.database["third.clients"].count_documents({}) == 0
+    assert "limiter" not in neither.app.extensions  # it would examine every request
 
 
 def test_refused_bodies_count_as_requests_of_the_client_and_not_as_sends(
@@ -394,10 +395,6 @@ class TestDevices:
 
 
 # From here on: what a host does with a Limiter of its own.
-
-
-def in_memory(app: Flask, **options: Any) -> Limiter:
-    return limiter_of(app, storage_uri="memory://", **options)
 
 
 @pytest.fixture

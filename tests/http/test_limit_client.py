@@ -13,7 +13,7 @@ from flask import Blueprint, Flask, request
 from flask.cli import FlaskGroup
 from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
-from support.hosts import MONGODB, host, limiter_in, limiter_of
+from support.hosts import MONGODB, host, in_memory, limiter_in, limiter_of
 from support.world import World
 
 from flask_otp_auth import signals
@@ -45,10 +45,6 @@ def world(
     with host(mongo_uri, prepare, **LIMITS) as world:
         add_form(world)
         yield world
-
-
-def in_memory(app: Flask) -> Limiter:
-    return limiter_of(app, storage_uri="memory://")
 
 
 def test_a_form_and_the_endpoints_have_one_share(world: World) -> None:

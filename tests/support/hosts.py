@@ -24,6 +24,11 @@ def limiter_of(app: Flask, **options: Any) -> Limiter:
         return Limiter(get_remote_address, app=app, **options)
 
 
+def in_memory(app: Flask, **options: Any) -> Limiter:
+    """Put a Limiter on *app* that counts in the memory of the process."""
+    return limiter_of(app, storage_uri="memory://", **options)
+
+
 @contextlib.contextmanager
 def host(
     uri: str, prepare: Prepare = lambda app: None, *, testing: bool = True, **config: Any
