@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
+from ..addresses import ip_of
 from ..clock import utc_now
 from ..flow.sending import OutgoingCode
 from ..language import preferred_language
@@ -77,27 +77,18 @@ def _context(app: Flask, settings: Settings, outgoing: OutgoingCode | None) -> d
         "client": None,
     }
     if outgoing is not None:
+        # Only an address: a client must not write its own words into the message.
+        client = ip_of(outgoing.client or "")
         left = outgoing.session.expires_at - context["asked_at"]
         context |= {
             "ttl": max(0, int(left.total_seconds())),
             "purpose": outgoing.session.purpose,
             "asked_at": outgoing.asked_at,
-            "client": _address(outgoing.client),
+            "client": None if client is None else str(client),
         }
     context["minutes"] = max(1, round(context["ttl"] / 60))
     context["text"] = _texts(settings.texts.texts(language), context)
     return context
-
-
-def _address(client: str | None) -> str | None:
-    """Return the address of a client, or ``None`` for anything else.
-
-    Behind a proxy that passes a header on, a client could write its own words into the message.
-    """
-    try:
-        return str(ip_address((client or "").partition("%")[0]))
-    except ValueError:
-        return None
 
 
 def _texts(texts: Texts, context: Mapping[str, Any]) -> dict[str, str]:

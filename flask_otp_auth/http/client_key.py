@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
-import re
+from ipaddress import IPv4Address, IPv6Network, ip_network
 
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException
 
 from .. import flow
+from ..addresses import ip_of
 from ..codes import derive_key
 from ..exceptions import OtpAuthError
 from ..state import EXTENSION, AppState
@@ -21,9 +21,7 @@ from .cookies import device_tokens
 #: The key of clients without an address, since to Flask-Limiter an empty key has no limit.
 NO_ADDRESS = "no address"
 _COUNTED_AS = "flask_otp_auth.client"
-# Some proxies forward the port too: 192.0.2.1:1234, [2001:db8::1]:1234.
-_WITH_PORT = re.compile(r"^(?:([0-9.]+)|\[([0-9a-fA-F:.]+)\])(?::[0-9]+)?$")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1
 
 
 def client_key() -> str:
@@ -57,17 +55,15 @@ def client_bucket(address: str) -> str:
     """
     if not address:
         return NO_ADDRESS
-    host = _WITH_PORT.sub(r"\1\2", address).partition("%")[0]
-    try:
-        parsed = ipaddress.ip_address(host)
-    except ValueError:
+    parsed = ip_of(address)
+    if parsed is None:
         return address
-    if isinstance(parsed, ipaddress.IPv4Address):
+    if isinstance(parsed, IPv4Address):
         return str(parsed)
     if parsed in _NAT64:
-        return str(ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF))
+        return str(IPv4Address(int(parsed) & 0xFFFFFFFF))
     inner = parsed.ipv4_mapped or parsed.sixtofour
-    return str(inner or ipaddress.ip_network((parsed, 64), strict=False))
+    return str(inner or ip_network((parsed, 64), strict=False))
 
 
 def _digest(secret: bytes, client: str) -> str:

@@ -229,6 +229,16 @@ def test_client_whose_address_is_none_writes_nothing_into_the_message(
     assert "It was asked for on" in email.text
 
 
+@pytest.mark.parametrize(
+    ("client", "address"),
+    [("203.0.113.7:4711", "203.0.113.7"), ("[2001:db8::7]:4711", "2001:db8::7")],
+)
+def test_message_has_the_address_where_a_proxy_forwards_the_port_too(
+    make_world: MakeWorld, client: str, address: str
+) -> None:
+    assert f"from the address {address}." in message(make_world(), "email", client=client).text
+
+
 @pytest.mark.usefixtures("clock")
 def test_templates_are_given_everything_that_is_known_of_a_code(
     make_world: MakeWorld, tmp_path: Path
