@@ -53,8 +53,7 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
     if not text.isascii():  # a message in another script may have its digits too
         text = "".join(map(ascii_digit, text))
     if identifier:
-        for form in _forms(identifier):
-            text = form.sub(lambda _: mask(identifier), text)
+        text = _known(identifier).sub(lambda _: mask(identifier), text)
     text = _JWT.sub("[token]", text)
     text = _SESSION_ID.sub(r"\1...", text)
     text = _EMAIL.sub(lambda found: mask(_AT.sub("@", found[0])), text)
@@ -75,18 +74,17 @@ def redact(text: str, code: str | None = None, identifier: str | None = None) ->
     return text
 
 
-def _forms(identifier: str) -> Iterator[re.Pattern[str]]:
-    """Yield patterns for a known identifier as a gateway or a mail server may write it."""
+def _known(identifier: str) -> re.Pattern[str]:
+    """Return a pattern for a known identifier as a gateway or a mail server may write it."""
     local, at, domain = identifier.rpartition("@")
     if not at:
-        yield _spaced(identifier.lstrip("+"))
-        return
+        return _spaced(identifier.lstrip("+"))
     # As Python and JavaScript encode it in a URL.
     encoded = [quote(local, safe) for safe in ("", "/", "!*'()")]
     ways = {local, html.escape(local), *encoded}
     ways |= {way.replace("%", sign) for way in encoded for sign in ("%25", "=")}
     either = "|".join(map(re.escape, sorted(ways, reverse=True)))
-    yield re.compile(f"(?:{either}).{{1,12}}?{re.escape(domain)}", re.IGNORECASE)
+    return re.compile(f"(?:{either}).{{1,12}}?{re.escape(domain)}", re.IGNORECASE)
 
 
 def _spaced(digits: str) -> re.Pattern[str]:

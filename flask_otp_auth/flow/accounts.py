@@ -127,8 +127,12 @@ def export(state: AppState, identifier: str, method: Method) -> dict[str, Any]:
     with database_calls(state.settings.db_timeout):
         sessions = state.sessions.export(identifier)
         accounts = state.accounts.export(account)
-    stored = {"sessions": sessions, "accounts": accounts}
-    return {"identifier": identifier, "method": method} | stored
+    return {
+        "identifier": identifier,
+        "method": method,
+        "sessions": sessions,
+        "accounts": accounts,
+    }
 
 
 def erase(state: AppState, identifier: str, method: Method) -> int:
