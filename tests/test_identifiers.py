@@ -198,6 +198,7 @@ def test_a_zero_goes_or_stays_as_the_country_dials_it_from_abroad(typed, number,
         "+1555123456",
         "+155512345678",
         "+46 00 70 123 45 67",
+        "+46 (0)06123456",
         "+123456789012345",
     ],
 )
