@@ -166,6 +166,8 @@ def regions(value: Any) -> frozenset[str]:
     items = _instance(value, list, tuple, set, frozenset)
     if not items:
         raise NotAllowedError("is empty, which allows no number at all")
+    if None in items:
+        raise NotAllowedError("has a NoneType in it")
     return frozenset(region(item) for item in items)
 
 

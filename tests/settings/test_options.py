@@ -270,6 +270,7 @@ def test_a_value_that_is_not_allowed_stops_the_start_and_is_named(key, value):
         ("METHODS", ["voice"], "voice", "'sms', 'email'"),
         ("SECRET_KEY", "k" * 31, "31 bytes", "32 bytes"),
         ("DEFAULT_REGION", "XX", "'XX'", "'SE'"),
+        ("PHONE_REGIONS", ["SE", None], "has a NoneType in it", "'SE'"),
         ("REGISTER_ROUTES", "no", "is a str", "True or False"),
         ("DB_TIMEOUT", 0, "is 0", "above 0"),
     ],
