@@ -140,4 +140,4 @@ def test_an_evening_with_the_docs_ends_with_a_login_mail_and_a_server(evening: E
                 do(evening, command)
 
     assert "To: you@example.com" in evening.mails.read_text()
-    assert len(evening.servers) == 4
+    assert len(evening.servers) == 5
