@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import statistics
 import threading
 import time
 from collections import deque
@@ -178,8 +177,7 @@ class _Pool:
         now = time.perf_counter()
         # A job that hangs is not among the recent ones yet.
         ages = [now - began for began in list(self._running.values())]
-        recent = list(self._recent)
-        each = max(statistics.fmean(times) for times in (ages or [0], recent or [0]))
+        each = max(sum(times) / len(times) for times in (ages or [0], list(self._recent) or [0]))
         return min(max(self.capacity / self._workers * each, 1), _LONGEST_WAIT)
 
     def _work(self) -> None:

@@ -12,7 +12,6 @@ from flask_pymongo import PyMongo
 
 from . import cli, findings, openapi, tokens
 from .api import PythonApi
-from .delivery.providers import require_usable_urls
 from .exceptions import ConfigurationError
 from .findings.options import options_in
 from .handlers import HandlerDecorators, Handlers
@@ -78,7 +77,10 @@ class FlaskOtpAuth(HandlerDecorators, PythonApi):
                 "use that FlaskOtpAuth, or call init_app only once."
             )
         settings = read_settings(app.config)
-        require_usable_urls(settings)
+        if settings.sms_urls or settings.email_urls:
+            from .delivery.providers import require_usable_urls
+
+            require_usable_urls(settings)
         if not self._handlers.makes_own_tokens:
             require_jwt_key(app.config)
         close = None
