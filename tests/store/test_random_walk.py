@@ -59,6 +59,7 @@ class Walk:
     last_failure: dict[AccountId, datetime] = field(default_factory=dict)
     sends: dict[AccountId, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     uncounted: list[tuple[Open, datetime]] = field(default_factory=list)
+    unsettled: list[tuple[Open, datetime]] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
 
     def clock(self) -> datetime:
@@ -126,21 +127,22 @@ class Walk:
             self.guess()
 
     def count(self) -> None:
-        self.random.shuffle(self.uncounted)
-        for session, judged_at in self.uncounted:
-            self.account.store.record_failure(
-                session.account, session.name, judged_at=judged_at, now=self.clock()
-            )
+        """Have the verdicts reach the account, in any order."""
+        store = self.account.store
+        calls = [(store.record_failure, *verdict) for verdict in self.uncounted]
+        calls += [(store.settle, *verdict) for verdict in self.unsettled]
+        self.random.shuffle(calls)
+        for call, session, judged_at in calls:
+            call(session.account, session.name, judged_at=judged_at, now=self.clock())
         self.uncounted.clear()
+        self.unsettled.clear()
 
     def sign_in(self) -> None:
         if not self.open:
             return
         session = self.open.pop(self.random.randrange(len(self.open)))
         if self.random.random() < 0.8:  # else the database is away, and nothing is settled
-            self.account.store.settle(
-                session.account, session.name, judged_at=self.now, now=self.clock()
-            )
+            self.unsettled.append((session, self.now))
         self.in_a_row[session.account] = 0
         device = self.account.store.trust(session.account, self.clock() + TRUSTED)
         self.devices = [*(known for known in self.devices if known != device), device]
