@@ -12,6 +12,9 @@ SessionStatus = Literal["pending", "verified", "locked", "expired"]
 VerifyStatus = Literal["success", "invalid_code", "expired", "locked", "not_found"]
 Payload = dict[str, Any]
 
+# The message of a result by which clients tell a missing user from a missing session.
+NO_USER = "User not found"
+
 SendCodeHandler = Callable[[str, str, Method, Payload | None], bool | Awaitable[bool]]
 GetUserHandler = Callable[[str, Method, Payload | None], Any]
 VerifySuccessHandler = Callable[[Any, str, Method, Payload | None], Any]

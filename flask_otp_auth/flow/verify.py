@@ -11,12 +11,10 @@ from ..state import AppState
 from ..store.database import database_calls
 from ..store.sessions import Verdict
 from ..subjects import Purpose
-from ..types import AuthResult, ConfirmResult, Session, VerifyResult
+from ..types import NO_USER, AuthResult, ConfirmResult, Session, VerifyResult
 from .accounts import account_of
 from .judge import judge
 from .logins import begin_login
-
-_NO_USER = VerifyResult("not_found", "User not found")
 
 
 def verify(state: AppState, session_id: str, typed: str) -> VerifyResult:
@@ -70,7 +68,7 @@ def _complete(state: AppState, verdict: Verdict, code: str) -> VerifyResult:
         user = state.handlers.get_user(session.identifier, session.method, session.payload)
         if user is None:
             events.no_user_to_sign_in(session)
-            return _NO_USER
+            return VerifyResult("not_found", NO_USER)
         auth = _sign_in(state, user, verdict)
         return VerifyResult(
             "success",

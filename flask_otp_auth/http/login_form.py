@@ -18,6 +18,8 @@ from .. import codes
 from ..settings import Settings
 from ..state import AppState, state_of
 from ..texts import Texts
+from ..texts.outcomes import sentence
+from ..types import VerifyResult
 from .body import BODY_MAX
 from .json_text import write_json
 from .login_page import destination, render_page, texts_of_request
@@ -112,19 +114,12 @@ def _enter(settings: Settings, texts: Texts, session_id: str) -> Response:
     if not outcome:
         words = _words_for(_member(answer, "error"), answer, texts, "failed")
         return _show_first_step(settings, texts, words, answer)
-    words = _words_for_outcome(outcome, texts)
-    if outcome["status"] == "invalid_code":
+    left = outcome.get("remainingAttempts")
+    result = VerifyResult(outcome["status"], outcome["message"], remaining_attempts=left)
+    words = sentence(texts, result)
+    if result.status == "invalid_code":
         return _show_second_step(settings, texts, session_id, words)
     return _show_first_step(settings, texts, words, answer)
-
-
-def _words_for_outcome(data: dict[str, Any], texts: Texts) -> str:
-    if data["status"] == "invalid_code":
-        count = data["remainingAttempts"]
-        return texts.say("wrong_one" if count == 1 else "wrong_many", count=count)
-    if data["message"] == "User not found":
-        return texts.say("no_user", identifier=_identifier())
-    return texts.say("locked" if data["status"] == "locked" else "expired")
 
 
 def _words_for(error: dict[str, Any], answer: Answer, texts: Texts, otherwise: str) -> str:

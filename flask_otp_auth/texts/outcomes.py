@@ -19,7 +19,7 @@ from ..exceptions import (
     SessionNotFound,
     TooManyResends,
 )
-from ..types import ConfirmResult, VerifyResult
+from ..types import NO_USER, ConfirmResult, VerifyResult
 from . import Texts
 
 _UNITS = ((3600, "hour"), (60, "minute"), (1, "second"))
@@ -54,7 +54,7 @@ def sentence(
             return texts.say("signed_in" if is_login else "message_confirmed")
         case "invalid_code":
             return texts.say("wrong_one" if left == 1 else "wrong_many", count=left)
-        case "not_found" if outcome.message == "User not found":
+        case "not_found" if outcome.message == NO_USER:
             return texts.say("message_no_user")
         case "not_found":
             return texts.say("expired")
