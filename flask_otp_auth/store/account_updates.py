@@ -114,7 +114,9 @@ def fail(rules: AccountRules) -> list[Stage]:
         default=Event.FAILED.value,
     )
     is_waiting = {"$eq": ["$event", Event.WAITING.value]}
-    until = {"$add": ["$$now", _wait({"$divide": [over, rules.step]})]}
+    doubled = {"$pow": [2, {"$divide": [over, rules.step]}]}
+    wait = {"$multiply": [milliseconds(FIRST_WAIT), doubled]}
+    until = {"$add": ["$$now", {"$min": [milliseconds(LONGEST_WAIT), wait]}]}
     return [
         *read(rules),
         {"$set": {"counts": counts, "open": _with_a_try_less()}},
@@ -142,13 +144,6 @@ def _failed_at() -> Expression:
     recent = {"$gt": ["$$this", earlier("$$judgedAt", _FAILED_AT_KEPT)]}
     earlier_ones = where({"$ifNull": ["$failedAt", []]}, recent)
     return {"$slice": [{"$concatArrays": [["$$judgedAt"], earlier_ones]}, _MOST_FAILED_AT]}
-
-
-def _wait(doublings: Expression) -> Expression:
-    """Return the milliseconds of a wait after so many doublings, at most the longest wait."""
-    most = (LONGEST_WAIT // FIRST_WAIT).bit_length()  # keeps the power small
-    wait = {"$multiply": [milliseconds(FIRST_WAIT), {"$pow": [2, {"$min": [doublings, most]}]}]}
-    return {"$min": [milliseconds(LONGEST_WAIT), wait]}
 
 
 def settle(rules: AccountRules) -> list[Stage]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
-from stored import Documents
+from stored import Account, Documents, Make
 
 
 @pytest.fixture
@@ -20,3 +21,9 @@ def database(mongo_uri: str) -> Iterator[Database[dict[str, Any]]]:
 @pytest.fixture
 def documents(database: Database[dict[str, Any]]) -> Documents:
     return database["accounts"]
+
+
+@pytest.fixture
+def make_account(database: Database[dict[str, Any]]) -> Make:
+    """Make an account in the database of the test, with what ``Account`` takes."""
+    return partial(Account, database)

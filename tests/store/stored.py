@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -62,6 +62,13 @@ class Account:
         self.store = AccountStore(database, "accounts", key=b"k" * 32, rules=rules)
         self.id = self.store.id_of(name)
 
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The document of the account."""
+        document = self.store.collection.find_one({"_id": str(self.id)})
+        assert document is not None
+        return document
+
     def ask(
         self,
         now: datetime = NOW,
@@ -87,6 +94,9 @@ class Account:
             return 0
         assert found.retry_at is not None
         return (found.retry_at - now).total_seconds()
+
+
+Make = Callable[..., Account]
 
 
 def at(seconds: float) -> datetime:

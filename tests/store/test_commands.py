@@ -28,77 +28,69 @@ STORE = ("insert", "otp_sessions")
 JUDGE = ("findAndModify", "otp_sessions")
 COUNT = ("findAndModify", "otp_sessions.accounts")
 SETTLE = TRUST = ("update", "otp_sessions.accounts")
+EXTEND = ("findAndModify", "otp_sessions")
 TELL_OPEN_SESSIONS = ("update", "otp_sessions")
 
 
-def test_a_clean_login_costs_two_operations_and_one(world: World, heard: Heard) -> None:
+def test_each_step_of_a_sign_in_costs_its_operations_and_no_more(
+    world: World, heard: Heard, clock: time_machine.Traveller
+) -> None:
+    first = world.initiate()
+    assert heard.take() == [ADMIT, STORE]
+    clock.shift(31)
     session_id = world.initiate()
     assert heard.take() == [ADMIT, STORE]
 
-    assert world.verify(session_id, world.code).status_code == 200
-    assert heard.take() == [JUDGE]
-
-
-def test_the_limits_of_clients_cost_an_operation_for_each_rule(
-    make_world: MakeWorld, heard: Heard, clock: time_machine.Traveller
-) -> None:
-    world = make_world(guarded=True, listeners=[heard])
-    world.initiate("+46700000000")
-    clock.shift(31)
-    heard.take()
-
-    world.initiate()
-
-    assert heard.take() == [("findAndModify", "otp_sessions.clients")] * 2 + [ADMIT, STORE]
-
-
-def test_a_failed_guess_costs_one_operation_more(world: World, heard: Heard) -> None:
-    session_id = world.initiate()
-    heard.take()
-
-    for status in (401, 401, 403):
-        assert world.verify(session_id, world.wrong_code).status_code == status
-        assert heard.take() == [JUDGE, COUNT]
-
-
-def test_the_first_failure_of_a_run_costs_one_more_while_other_sessions_are_open(
-    world: World, heard: Heard, clock: time_machine.Traveller
-) -> None:
-    world.initiate()
-    clock.shift(30)
-    session_id = world.initiate()
-    heard.take()
-
-    assert world.verify(session_id, world.wrong_code).status_code == 401
-    assert heard.take() == [JUDGE, COUNT, TELL_OPEN_SESSIONS]
-    assert world.verify(session_id, world.wrong_code).status_code == 401
-    assert heard.take() == [JUDGE, COUNT]
-
-
-def test_guessing_at_what_is_over_or_was_never_there_costs_one_operation_at_most(
-    world: World, heard: Heard
-) -> None:
-    session_id = world.initiate()
-    world.verify(session_id, world.code)
-    heard.take()
-
-    assert world.verify(session_id, "000000").status_code == 400
-    assert heard.take() == [JUDGE]
+    for step, (code, status, expected) in {
+        "the first failure while others are open": (
+            world.wrong_code,
+            401,
+            [JUDGE, COUNT, TELL_OPEN_SESSIONS],
+        ),
+        "another failure": (world.wrong_code, 401, [JUDGE, COUNT]),
+        "the right code after a failure": (world.code, 200, [JUDGE, SETTLE]),
+        "a session that is over": (world.code, 400, [JUDGE]),
+    }.items():
+        assert world.verify(session_id, code).status_code == status
+        assert heard.take() == expected, step
     assert world.verify("0" * 32, "000000").status_code == 404
     assert heard.take() == [JUDGE]
     assert world.verify("no session id", "000000").status_code == 404
     assert heard.take() == []
 
+    clock.shift(31)
+    assert world.client.post("/otp/resend", json={"sessionId": first}).status_code == 200
+    assert heard.take() == [("find", "otp_sessions"), ADMIT, EXTEND]
+    assert world.verify(world.initiate("user@example.com", "email"), world.code).status_code == 200
+    assert heard.take() == [ADMIT, STORE, JUDGE]
 
-def test_the_right_code_after_a_wrong_one_costs_one_operation_more(
-    world: World, heard: Heard
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"guarded": True}, [("findAndModify", "otp_sessions.clients")] * 2 + [ADMIT, STORE]),
+        ({"guarded": True, "CLIENT_LIMITS": None, "IDENTIFIER_LIMITS": None}, [ADMIT, STORE]),
+        ({}, [STORE]),
+    ],
+    ids=["an operation for each limit of clients", "locks alone", "neither limits nor locks"],
+)
+def test_an_initiate_costs_what_its_limits_and_locks_need(
+    options: dict[str, Any],
+    expected: list[tuple[str, str]],
+    make_world: MakeWorld,
+    heard: Heard,
+    clock: time_machine.Traveller,
 ) -> None:
-    session_id = world.initiate()
-    world.verify(session_id, world.wrong_code)
+    world = make_world(listeners=[heard], **options)
+    world.initiate("+46700000000")
+    clock.shift(31)
     heard.take()
 
+    session_id = world.initiate()
+
+    assert heard.take() == expected
     assert world.verify(session_id, world.code).status_code == 200
-    assert heard.take() == [JUDGE, SETTLE]
+    assert heard.take() == [JUDGE]
 
 
 def test_a_trusted_device_costs_one_operation_a_login_and_two_to_become_one(
@@ -120,21 +112,6 @@ def test_a_trusted_device_costs_one_operation_a_login_and_two_to_become_one(
     body = {"identifier": "+46701234567", "method": "sms", "deviceToken": token}
     assert world.client.post("/otp/initiate", json=body).status_code == 429
     assert heard.take()[-2:] == [ADMIT, ADMIT]  # the device, and then the account
-
-
-def test_a_resend_costs_three_operations(
-    world: World, heard: Heard, clock: time_machine.Traveller
-) -> None:
-    session_id = world.initiate()
-    clock.shift(31)
-    heard.take()
-
-    assert world.client.post("/otp/resend", json={"sessionId": session_id}).status_code == 200
-    assert heard.take() == [
-        ("find", "otp_sessions"),
-        ADMIT,
-        ("findAndModify", "otp_sessions"),
-    ]
 
 
 def test_a_send_that_is_refused_costs_one_operation_whatever_refuses_it(
@@ -162,32 +139,6 @@ def test_a_send_that_is_refused_costs_one_operation_whatever_refuses_it(
     world.accounts.update_many({}, {"$set": {"failures": 98}, "$unset": {"lockedUntil": ""}})
     clock.shift(30)
     assert refused() == "identifierLocked"
-
-
-def test_a_send_after_a_wrong_code_costs_no_operation_more(
-    world: World, heard: Heard, clock: time_machine.Traveller
-) -> None:
-    world.verify(world.initiate(), world.wrong_code)
-    clock.shift(31)
-    heard.take()
-
-    session_id = world.initiate()
-    assert heard.take() == [ADMIT, STORE]
-
-    assert world.verify(session_id, world.code).status_code == 200
-    assert heard.take() == [JUDGE, SETTLE]
-
-
-def test_without_limits_an_initiate_looks_for_a_lock_and_inserts(
-    make_world: MakeWorld, heard: Heard, clock: time_machine.Traveller
-) -> None:
-    world = make_world(guarded=True, listeners=[heard], CLIENT_LIMITS=None, IDENTIFIER_LIMITS=None)
-    world.initiate()
-    heard.take()
-
-    world.initiate()
-
-    assert heard.take() == [ADMIT, STORE]
 
 
 QUERIES = {"find", "findAndModify", "update", "delete", "aggregate", "count", "distinct"}
@@ -250,12 +201,38 @@ def test_no_query_of_the_package_scans_the_collection(make_world: MakeWorld, hea
             assert explained["executionStats"]["totalDocsExamined"] < 10
 
 
-def test_a_clean_login_without_limits_and_locks_is_two_commands(
+def shard_keys(command: dict[str, Any]) -> list[Any]:
+    """Return the ids by which mongos finds the shards of a command."""
+    match next(iter(command)):
+        case "insert":
+            return [document["_id"] for document in command["documents"]]
+        case "update":
+            return [part["q"]["_id"] for part in command["updates"]]
+        case "findAndModify":
+            return [command["query"]["_id"]]
+    return [command["filter"]["_id"]]
+
+
+def test_every_command_of_a_login_names_one_document_by_its_shard_key(
     make_world: MakeWorld, heard: Heard
 ) -> None:
-    world = make_world(listeners=[heard])
-    world.initiate()
+    """As docs/deployment.rst says of a sharded cluster, of which a login asks one shard."""
+    world = make_world(
+        guarded=True, IDENTIFIER_LIMITS="9 per day", TRUSTED_DEVICES=3600, listeners=[heard]
+    )
+    token = world.verify(world.initiate(), world.code).json["data"]["deviceToken"]
+    world.initiate("before@example.com", "email")
     heard.commands.clear()
-    answer = world.verify(world.initiate(), world.code)
-    assert answer.status_code == 200
-    assert heard.names == ["insert", "findAndModify"]
+
+    session_id = world.initiate(deviceToken=token)
+    world.verify(session_id, world.wrong_code)
+    world.client.post("/otp/resend", json={"sessionId": session_id})
+    assert world.verify(session_id, world.code).status_code == 200
+    with world.app.app_context():
+        world.otp.get_session(session_id)
+
+    names = {next(iter(command)) for command in heard.commands}
+    assert names == {"insert", "update", "findAndModify", "find"}
+    for command in heard.commands:
+        for key in shard_keys(command):
+            assert isinstance(key, str), command
