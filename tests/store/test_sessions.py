@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from bson import Binary, Decimal128, Int64, MaxKey, Timestamp
@@ -46,7 +46,10 @@ def sessions(database):
     return database["otp_sessions"]
 
 
-def stored(sessions, without=(), **changes):
+ABSENT = object()
+
+
+def stored(sessions, **changes):
     """Put a document of a pending session into the database, changed as given."""
     document = {
         "_id": ID,
@@ -62,13 +65,12 @@ def stored(sessions, without=(), **changes):
         "digests": [RIGHT],
         **changes,
     }
-    for name in without:
-        del document[name]
-    sessions.insert_one(document)
+    sessions.insert_one({key: value for key, value in document.items() if value is not ABSENT})
 
 
 def test_a_stored_session_has_the_fields_that_a_host_may_read(store, sessions):
-    store.insert(new_session(payload={"returnUrl": "/dashboard"}), RIGHT, settle=False)
+    session = new_session(payload={"returnUrl": "/dashboard", "a": [1, {"b": None}]})
+    store.insert(session, RIGHT, settle=False)
     documented = {
         "_id": ID,
         "identifier": PHONE,
@@ -79,10 +81,11 @@ def test_a_stored_session_has_the_fields_that_a_host_may_read(store, sessions):
         "createdAt": NOW,
         "expiresAt": EXPIRES,
         "verifiedAt": None,
-        "payload": {"returnUrl": "/dashboard"},
+        "payload": {"returnUrl": "/dashboard", "a": [1, {"b": None}]},
     }
     document = sessions.find_one()
     assert {name: document[name] for name in documented} == documented
+    assert store.find(ID) == session
 
 
 def test_a_session_id_is_never_given_to_two_sessions(store, sessions):
@@ -92,33 +95,14 @@ def test_a_session_id_is_never_given_to_two_sessions(store, sessions):
     assert sessions.find_one()["identifier"] == PHONE
 
 
-def test_a_session_is_found_as_it_was_stored(store):
-    session = new_session(payload={"a": [1, {"b": None}]})
-    store.insert(session, RIGHT, settle=False)
-    assert store.find(ID) == session
-    assert store.find(OTHER_ID) is None
-
-
-def test_times_are_utc_whatever_the_client_of_the_host_is_set_to(mongo_uri):
-    with MongoClient(mongo_uri, tz_aware=False) as client:
-        naive_store = SessionStore(client.get_default_database(), "s", keep=86400)
-        naive_store.insert(new_session(), RIGHT, settle=False)
-        session = naive_store.judge(ID, [RIGHT], NOW).session
-    for moment in (session.created_at, session.expires_at, session.verified_at):
-        assert moment.utcoffset() == timedelta(0)
-
-
-def test_an_unknown_session_gets_no_verdict_and_is_not_created(store, sessions):
-    assert store.judge(ID, [RIGHT], NOW) is None
-    assert sessions.count_documents({}) == 0
-
-
 def test_a_guess_touches_only_its_own_session(store, sessions):
     store.insert(new_session(session_id=OTHER_ID), RIGHT, settle=False)
     before = sessions.find_one({"_id": OTHER_ID})
     store.insert(new_session(), RIGHT, settle=False)
     store.judge(ID, [RIGHT], NOW)
+    assert store.judge("f" * 32, [RIGHT], NOW) is None
     assert sessions.find_one({"_id": OTHER_ID}) == before
+    assert sessions.count_documents({}) == 2  # the guess at an unknown session creates none
 
 
 @pytest.mark.parametrize(
@@ -129,6 +113,7 @@ def test_a_guess_touches_only_its_own_session(store, sessions):
         ("pending", 0, False, WRONG, Outcome.REJECTED, "pending", 1),
         ("pending", 1, False, WRONG, Outcome.REJECTED, "pending", 2),
         ("pending", 2, False, WRONG, Outcome.EXHAUSTED, "locked", 3),
+        ("pending", Int64(2), False, WRONG, Outcome.EXHAUSTED, "locked", 3),
         ("pending", 3, False, RIGHT, Outcome.LOCKED, "locked", 3),
         ("pending", 3, False, WRONG, Outcome.LOCKED, "locked", 3),
         ("pending", 4, False, RIGHT, Outcome.LOCKED, "locked", 4),
@@ -156,43 +141,9 @@ def test_the_verdict_follows_the_table(
     assert (verdict.session.status, verdict.session.attempts) == (status_after, attempts_after)
     document = sessions.find_one()
     assert (document["status"], document["attempts"]) == (status_after, attempts_after)
-    assert ("digests" in document) == (status_after == "pending")
+    assert document.get("digests") == ([RIGHT] if status_after == "pending" else None)
+    assert WRONG.decode() not in str(document)
     assert document["verifiedAt"] == (NOW if outcome is Outcome.ACCEPTED else None)
-
-
-@pytest.mark.parametrize(
-    ("now", "outcome"),
-    [
-        (EXPIRES - TICK, Outcome.ACCEPTED),
-        (EXPIRES, Outcome.EXPIRED),
-        (EXPIRES + TICK, Outcome.EXPIRED),
-        (datetime(9999, 1, 1, tzinfo=UTC), Outcome.EXPIRED),
-        (datetime(1970, 1, 1, tzinfo=UTC), Outcome.ACCEPTED),
-    ],
-)
-def test_a_code_is_right_strictly_before_it_expires(store, now, outcome):
-    store.insert(new_session(), RIGHT, settle=False)
-    assert store.judge(ID, [RIGHT], now).outcome is outcome
-
-
-@pytest.mark.parametrize("max_attempts", [1, 2, 10])
-def test_every_session_has_exactly_its_own_number_of_tries(store, max_attempts):
-    store.insert(new_session(max_attempts=max_attempts), RIGHT, settle=False)
-    outcomes = [store.judge(ID, [WRONG], NOW).outcome for _ in range(max_attempts + 2)]
-    assert outcomes == [
-        *[Outcome.REJECTED] * (max_attempts - 1),
-        Outcome.EXHAUSTED,
-        Outcome.LOCKED,
-        Outcome.LOCKED,
-    ]
-    assert store.find(ID).attempts == max_attempts
-    assert store.judge(ID, [RIGHT], NOW).outcome is Outcome.LOCKED
-
-
-def test_the_last_try_may_still_be_the_right_one(store):
-    store.insert(new_session(), RIGHT, settle=False)
-    outcomes = [store.judge(ID, [guess], NOW).outcome for guess in (WRONG, WRONG, RIGHT)]
-    assert outcomes[-1] is Outcome.ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -238,28 +189,7 @@ def test_an_ended_session_never_opens_again_whatever_is_tried(store, sessions, e
     assert after == ended
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_the_digests_leave_the_database_when_the_session_ends(store, sessions, end):
-    store.insert(new_session(max_attempts=1), RIGHT, settle=False)
-    guess, now = {
-        "verified": (RIGHT, NOW),
-        "locked": (WRONG, NOW),
-        "expired": (WRONG, EXPIRES),
-    }[end]
-    store.judge(ID, [guess], now)
-    document = sessions.find_one()
-    assert document["status"] == end
-    assert "digests" not in document
-    assert RIGHT.decode() not in str(document)
-
-
-def test_a_wrong_guess_is_not_stored(store, sessions):
-    store.insert(new_session(), RIGHT, settle=False)
-    store.judge(ID, [WRONG], NOW)
-    assert sessions.find_one()["digests"] == [RIGHT]
-
-
-NO_INTEGERS = [None, "0", 0.0, -1, Int64(-1), float("nan"), [], [0], {}, True, NOW]
+NO_INTEGERS = [ABSENT, None, "0", 0.0, -1, Int64(-1), float("nan"), [], [0], {}, True, NOW]
 NO_INTEGERS += [Decimal128("0"), Binary(b"0")]
 
 
@@ -272,6 +202,7 @@ NO_INTEGERS += [Decimal128("0"), Binary(b"0")]
         *(
             ({"expiresAt": value}, Outcome.EXPIRED)
             for value in (
+                ABSENT,
                 None,
                 "2100-01-01",
                 4102444800,
@@ -285,7 +216,7 @@ NO_INTEGERS += [Decimal128("0"), Binary(b"0")]
         ),
         *(
             ({"status": value}, Outcome.LOCKED)
-            for value in (None, "", "PENDING", "open", 1, True, ["pending"], {"a": 1})
+            for value in (ABSENT, None, "", "PENDING", "open", 1, True, ["pending"], {"a": 1})
         ),
     ],
 )
@@ -298,24 +229,9 @@ def test_a_damaged_session_never_lets_anybody_in(store, sessions, changes, outco
     assert document["verifiedAt"] is None
 
 
-@pytest.mark.parametrize(
-    ("name", "outcome"),
-    [
-        ("attempts", Outcome.LOCKED),
-        ("maxAttempts", Outcome.LOCKED),
-        ("expiresAt", Outcome.EXPIRED),
-        ("status", Outcome.LOCKED),
-    ],
-)
-def test_a_session_without_one_of_its_fields_never_lets_anybody_in(store, sessions, name, outcome):
-    stored(sessions, without=[name])
-    assert store.judge(ID, [RIGHT], NOW).outcome is outcome
-    assert "digests" not in sessions.find_one()
-
-
 @pytest.mark.parametrize("name", ["identifier", "method", "createdAt"])
 def test_a_document_of_somebody_else_is_neither_read_nor_written(store, sessions, name):
-    stored(sessions, without=[name])
+    stored(sessions, **{name: ABSENT})
     before = sessions.find_one()
     assert store.judge(ID, [RIGHT], NOW) is None
     assert store.find(ID) is None
@@ -345,35 +261,9 @@ def test_what_cannot_be_a_code_costs_no_try_and_gets_the_answer_that_the_session
         assert store.judge(ID, None, NOW).outcome is outcome
 
 
-CHANGE = {"purpose": "change-email", "bindings": ["b" * 64]}
-
-
 @pytest.mark.parametrize(
-    ("used_for", "fits"),
-    [
-        (CHANGE, True),
-        ({"purpose": "change-email", "bindings": ["o" * 64, "b" * 64]}, True),
-        ({}, False),
-        ({"purpose": "delete", "bindings": ["b" * 64]}, False),
-        ({"purpose": "change-email", "bindings": ["o" * 64]}, False),
-        ({"purpose": "change-email"}, False),
-    ],
-)
-def test_a_code_is_worth_nothing_for_anything_else_than_its_purpose(
-    store, sessions, used_for, fits
-):
-    store.insert(new_session(purpose="change-email", binding="b" * 64), RIGHT, settle=False)
-    assert store.find(ID).purpose == "change-email"
-    before = sessions.find_one()
-    for guess in ([WRONG], None, [RIGHT]):
-        verdict = store.judge(ID, guess, NOW, **used_for)
-        assert (verdict is not None) is fits
-    assert (sessions.find_one() == before) is not fits
-    assert sessions.find_one()["status"] == ("verified" if fits else "pending")
-
-
-@pytest.mark.parametrize(
-    "digests", [RIGHT, None, RIGHT.decode(), {"0": RIGHT}, 1, [[RIGHT]], [RIGHT.decode()], [None]]
+    "digests",
+    [ABSENT, RIGHT, None, RIGHT.decode(), {"0": RIGHT}, 1, [[RIGHT]], [RIGHT.decode()], [None]],
 )
 def test_digests_of_the_wrong_type_match_no_code_and_still_cost_a_try(store, sessions, digests):
     stored(sessions, digests=digests)
@@ -381,39 +271,14 @@ def test_digests_of_the_wrong_type_match_no_code_and_still_cost_a_try(store, ses
     assert outcomes == [Outcome.REJECTED, Outcome.REJECTED, Outcome.EXHAUSTED, Outcome.LOCKED]
 
 
-def test_missing_digests_match_no_code_and_still_cost_a_try(store, sessions):
-    stored(sessions, without=["digests"])
-    assert store.judge(ID, [RIGHT], NOW).outcome is Outcome.REJECTED
-    assert store.find(ID).attempts == 1
-
-
-def test_long_counters_are_as_good_as_short_ones(store, sessions):
-    stored(sessions, attempts=Int64(2), maxAttempts=Int64(3))
-    assert store.judge(ID, [WRONG], NOW).outcome is Outcome.EXHAUSTED
-
-
-def test_a_code_that_did_not_go_out_cannot_be_guessed(store, sessions):
-    store.insert(new_session(), RIGHT, settle=False)
-    store.discard(ID)
-    assert sessions.find_one()["status"] == "expired"
-    assert "digests" not in sessions.find_one()
-    assert store.judge(ID, [RIGHT], NOW).outcome is Outcome.EXPIRED
-
-
-def test_what_is_read_back_holds_nothing_to_guess_the_code_with(store):
-    store.insert(new_session(), RIGHT, settle=False)
-    verdict = store.judge(ID, [WRONG], NOW)
-    for found in (verdict.session, store.find(ID)):
-        assert RIGHT.decode() not in str(dataclasses.asdict(found))
-
-
 def test_the_digests_do_not_travel_back_from_the_database(store, heard):
     store.insert(new_session(), RIGHT, settle=False)
-    store.judge(ID, [WRONG], NOW)
+    verdict = store.judge(ID, [WRONG], NOW)
     store.find(ID)
     commands = by_name(heard)
     assert commands["findAndModify"]["fields"] == {"digests": False}
     assert commands["find"]["projection"] == {"digests": False}
+    assert RIGHT.decode() not in str(dataclasses.asdict(verdict.session))
 
 
 def test_what_ends_a_session_survives_the_loss_of_the_primary(store, heard):
@@ -433,28 +298,6 @@ def test_a_new_session_is_stored_by_the_default_of_the_server_whatever_the_uri_s
         store.insert(new_session(), RIGHT, settle=False)
         assert store.find(ID) is not None
     assert "writeConcern" not in by_name(heard)["insert"]
-
-
-def test_times_are_whole_milliseconds_as_the_database_keeps_them(world, clock):
-    clock.move_to(NOW.replace(microsecond=123_999))
-    with world.app.app_context():
-        result = world.otp.initiate(PHONE, "sms")
-        session = world.otp.get_session(result.session_id)
-    assert (
-        result.expires_at
-        == session.expires_at
-        == NOW.replace(microsecond=123_000) + timedelta(seconds=300)
-    )
-
-
-@pytest.mark.parametrize(
-    ("later", "status"), [(299.999, "success"), (300, "expired"), (300.001, "expired")]
-)
-def test_the_clock_of_the_application_decides_about_expiry(world, clock, later, status):
-    with world.app.app_context():
-        session_id = world.otp.initiate(PHONE, "sms").session_id
-        clock.move_to(NOW + timedelta(seconds=later))
-        assert world.otp.verify(session_id, world.code).status == status
 
 
 def test_no_code_is_stored_in_any_field(make_world):
