@@ -12,7 +12,7 @@ from stored import EXPIRES, ID, OTHER_ID, PHONE, RIGHT, RIGHT_OF_OLD_KEY, WRONG,
 from support.listeners import Heard
 from support.world import NOW
 
-from flask_otp_auth.exceptions import InternalError
+from flask_otp_auth.exceptions import InternalError, InvalidRequest
 from flask_otp_auth.store.database import database_calls
 from flask_otp_auth.store.sessions import Outcome, SessionStore
 
@@ -310,3 +310,10 @@ def test_no_code_is_stored_in_any_field(make_world):
     assert world.code not in str(document)
     assert 83_746_519 not in document.values()
     assert [len(digest) for digest in document["digests"]] == [32]
+
+
+@pytest.mark.parametrize("session_id", [None, 7, b"0" * 32, ["a"]])
+def test_a_session_id_that_is_no_text_is_a_typed_error(world, session_id):
+    with world.app.app_context(), pytest.raises(InvalidRequest) as caught:
+        world.otp.get_session(session_id)
+    assert caught.value.fields == {"sessionId": ["Not a valid string."]}
