@@ -8,14 +8,13 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from support.servers import HOST, PATIENCE, ROOT, process
-from support.world import MakeWorld
+from support.world import MakeWorld, World
 
 from flask_otp_auth.testing.mongod import LocalMongod, find_mongod
 
@@ -25,7 +24,7 @@ pytestmark = [
 ]
 
 USER, PASSWORD = "otp-app", "a password for tests"
-READER = "reader"
+READER, WRITER = "reader", "writer"
 
 
 def role_of_the_docs() -> dict[str, Any]:
@@ -35,9 +34,14 @@ def role_of_the_docs() -> dict[str, Any]:
     return dict(json.loads(found[1]))
 
 
-@pytest.fixture
-def guarded_mongod(tmp_path: Path) -> Iterator[str]:
+def retention_of(world: World) -> int:
+    return int(world.sessions.index_information()["createdAt_1"]["expireAfterSeconds"])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a mongod that asks who is there, with a user of that role."""
+    tmp_path = tmp_path_factory.mktemp("guarded")
     with LocalMongod(tmp_path / "db") as mongod, MongoClient(mongod.uri("")) as client:
         port = mongod.port
         role = role_of_the_docs()
@@ -45,6 +49,7 @@ def guarded_mongod(tmp_path: Path) -> Iterator[str]:
         client.app.command("createRole", name, **role)
         client.app.command("createUser", USER, pwd=PASSWORD, roles=[name])
         client.app.command("createUser", READER, pwd=PASSWORD, roles=["read"])
+        client.app.command("createUser", WRITER, pwd=PASSWORD, roles=["readWrite"])
     command = [str(find_mongod()), f"--dbpath={tmp_path / 'db'}", f"--port={port}", "--auth"]
     with process([*command, f"--bind_ip={HOST}", "--nounixsocket"], log=tmp_path / "log"):
         deadline = time.monotonic() + PATIENCE
@@ -58,9 +63,9 @@ def guarded_mongod(tmp_path: Path) -> Iterator[str]:
 
 
 def test_user_of_the_docs_may_do_all_that_logins_need_and_nothing_else(
-    guarded_mongod: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+    server: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = {"MONGO_URI": guarded_mongod}
+    config = {"MONGO_URI": server}
     world = make_world(guarded=True, config=config, IDENTIFIER_LIMITS="9 per day")
     session_id = world.initiate()
     assert world.verify(session_id, world.wrong_code).status_code == 401
@@ -82,12 +87,7 @@ def test_user_of_the_docs_may_do_all_that_logins_need_and_nothing_else(
     # Another retention is the one thing that needs collMod.
     later = make_world(guarded=True, config=config, KEEP_SESSIONS=90000)
     later.initiate("reader@example.com", "email")
-    [ttl] = [
-        index["expireAfterSeconds"]
-        for index in later.sessions.index_information().values()
-        if "expireAfterSeconds" in index
-    ]
-    assert ttl == 90000
+    assert retention_of(later) == 90000
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
     database = world.sessions.database
@@ -102,15 +102,15 @@ def test_user_of_the_docs_may_do_all_that_logins_need_and_nothing_else(
 
 
 def test_user_of_the_docs_may_do_all_that_the_command_line_does(
-    guarded_mongod: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+    server: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = make_world(guarded=True, config={"MONGO_URI": guarded_mongod})
-    world.initiate()
+    world = make_world(guarded=True, config={"MONGO_URI": server})
+    world.initiate("+46707654321")
 
     for arguments in (
         ["create-indexes"],
-        ["sessions", "+46701234567"],
-        ["unlock", "+46701234567"],
+        ["sessions", "+46707654321"],
+        ["unlock", "+46707654321"],
         ["stats"],
         ["purge", "--older-than", "0"],
     ):
@@ -124,9 +124,9 @@ def test_user_of_the_docs_may_do_all_that_the_command_line_does(
 
 
 def test_user_that_may_only_read_is_found_before_the_first_login_fails(
-    guarded_mongod: str, make_world: MakeWorld
+    server: str, make_world: MakeWorld
 ) -> None:
-    uri = guarded_mongod.replace(f"//{USER}:", f"//{READER}:")
+    uri = server.replace(f"//{USER}:", f"//{READER}:")
     world = make_world(guarded=True, config={"MONGO_URI": uri})
 
     checked = world.app.test_cli_runner().invoke(args=["otp", "check"])
@@ -137,10 +137,10 @@ def test_user_that_may_only_read_is_found_before_the_first_login_fails(
 
 
 def test_wrong_password_of_the_database_is_called_by_its_name(
-    guarded_mongod: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+    server: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
-    uri = guarded_mongod.replace("password", "passw0rd")
-    world = make_world(guarded=True, config={"MONGO_URI": uri})
+    uri = server.replace("password", "passw0rd")
+    world = make_world(guarded=True, config={"MONGO_URI": uri}, DB_TIMEOUT=1)
     why = "MongoDB does not accept user name and password of MONGO_URI"
 
     answer = world.client.post("/otp/initiate", json={"identifier": "a@b.se", "method": "email"})
@@ -152,3 +152,28 @@ def test_wrong_password_of_the_database_is_called_by_its_name(
         assert result.exit_code == 1
         assert why in result.output, command
     assert "passw0rd" not in caplog.text
+
+
+def test_a_changed_retention_is_no_outage_for_a_user_who_may_only_read_and_write(
+    server: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {"MONGO_URI": server.replace(f"//{USER}:", f"//{WRITER}:")}
+    before = make_world(config=config)
+    assert before.verify(before.initiate(), before.code).status_code == 200
+    before.wait_for_indexes()
+    assert retention_of(before) == 86400
+
+    world = make_world(config=config, KEEP_SESSIONS=3600)
+    for _ in range(2):
+        assert world.verify(world.initiate(), world.code).status_code == 200
+    world.wait_for_indexes()
+
+    assert retention_of(before) == 86400
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "collMod" in record.getMessage()
+    assert "OTP_AUTH_KEEP_SESSIONS" in record.getMessage()
+    assert "dbAdmin" in record.getMessage()
+    with pytest.raises(OperationFailure):  # so what stands above is what was tested
+        world.mongo.db.command(
+            "collMod", "otp_sessions", index={"keyPattern": {"createdAt": 1}, "hidden": False}
+        )
