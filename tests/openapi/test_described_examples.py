@@ -24,6 +24,11 @@ OTHER = {"identifier": "+46701234568", "method": "sms"}
 # What differs from one answer to the next.
 _OF_THE_MOMENT = {"id", "sessionId", "expiresAt", "ttl", "retryAfter"}
 _OF_THE_MOMENT |= {"token", "refreshToken", "deviceToken"}
+HEADERS = {
+    "Content-Type": "application/json",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
 # An operation, a status, the name of an example, and the answer that it stands for.
 Answer = tuple[str, int, str, Any]
 
@@ -63,6 +68,10 @@ def test_the_application_answers_as_the_examples_say(make_world: MakeWorld) -> N
     ]:
         case = (operation, status, name)
         assert (answer.status_code, steady(answer.json)) == (status, steady(wanted[case])), case
+        assert HEADERS.items() <= dict(answer.headers).items(), case
+        assert "access-control-" not in str(answer.headers).lower(), case
+        wait = answer.json.get("error", {}).get("retryAfter")
+        assert answer.headers.get("Retry-After") == (None if wait is None else str(wait)), case
         seen.add(case)
 
     assert seen == wanted.keys()
@@ -108,6 +117,7 @@ def ended_sessions(make_world: MakeWorld) -> Iterator[Answer]:
     world.users[OTHER["identifier"]] = None
     nobody = world.initiate(**OTHER)
     yield "verify", 404, "user", world.verify(nobody, world.code)
+    yield "verify", 400, "alreadyVerified", world.verify(nobody, world.code)
     yield "verify", 404, "session", world.verify("0" * 32, world.code)
     blocked = world.initiate(**SMS)
     code = world.code
