@@ -59,13 +59,6 @@ def test_a_form_and_the_endpoints_have_one_share(world: World) -> None:
     assert len(world.outbox) == 3
 
 
-def test_two_forms_have_one_share(world: World) -> None:
-    add_form(world, "/sign-up")
-
-    answers = [post(world, path).status_code for path in ("/sign-in", "/sign-up") * 2]
-    assert answers == [200, 200, 200, 429]
-
-
 def test_the_answer_is_the_hosts_own_and_says_the_wait(
     world: World, clock: time_machine.Traveller, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,13 +97,6 @@ def test_flask_limiter_limits_lists_the_form_and_the_endpoints(world: World) -> 
     for path in (*limited, "/otp/verify"):
         rules = shown.output.partition(path)[2].partition("/otp/")[0]
         assert ("3 per 1 hour" in rules) == (path in limited), path
-
-
-def test_a_form_can_be_exempted_by_the_host(world: World) -> None:
-    limiter_in(world.app).exempt(world.app.view_functions["/sign-in"])
-
-    assert [post(world).status_code for _ in range(5)] == [200] * 5
-    assert world.client.post("/otp/initiate", json=PHONE).status_code == 200
 
 
 def test_a_request_filter_of_the_host_lets_its_own_machines_through(world: World) -> None:
