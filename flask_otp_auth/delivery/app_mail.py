@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from .message import SMTP_REFUSALS, Message, NoAnswerError, NotTakenError
-
-# RFC 3834: suppresses out-of-office replies.
-_HEADERS = {"Auto-Submitted": "auto-generated"}
+from .message import EMAIL_HEADERS, SMTP_REFUSALS, Message, NoAnswerError, NotTakenError
 
 
 def extension_of(app: Flask) -> str | None:
@@ -41,7 +38,7 @@ def _send_by_flask_mail(app: Flask, message: Message) -> None:
             recipients=[message.recipient],
             body=message.text,
             html=message.html,
-            extra_headers=_HEADERS,
+            extra_headers=EMAIL_HEADERS,
         )
     )
 
@@ -50,7 +47,7 @@ def _send_by_flask_mailman(message: Message) -> None:
     from flask_mailman import EmailMultiAlternatives
 
     email = EmailMultiAlternatives(
-        message.subject, message.text, to=[message.recipient], headers=_HEADERS
+        message.subject, message.text, to=[message.recipient], headers=EMAIL_HEADERS
     )
     email.attach_alternative(message.html, "text/html")
     if email.send() != 1:  # with fail_silently, whatever happened

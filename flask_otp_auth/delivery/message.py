@@ -16,6 +16,8 @@ SMTP_REFUSALS = (
     ConnectionRefusedError,
     socket.gaierror,
 )
+#: Besides those of every email. RFC 3834: suppresses out-of-office replies.
+EMAIL_HEADERS = {"Auto-Submitted": "auto-generated"}
 
 
 @dataclass(frozen=True, slots=True)

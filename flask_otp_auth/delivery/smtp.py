@@ -17,7 +17,7 @@ from email.utils import formatdate, make_msgid
 
 from apprise.plugins.email import NotifyEmail
 
-from .message import SMTP_REFUSALS, Message, NoAnswerError, NotTakenError
+from .message import EMAIL_HEADERS, SMTP_REFUSALS, Message, NoAnswerError, NotTakenError
 
 
 def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout: float) -> None:
@@ -36,8 +36,7 @@ def send_by_smtp(provider: NotifyEmail, message: Message, app_name: str, timeout
     email["Subject"] = message.subject
     email["Date"] = formatdate()
     email["Message-ID"] = make_msgid(domain=address.partition("@")[2])
-    email["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
-    for header, value in provider.headers.items():
+    for header, value in {**EMAIL_HEADERS, **provider.headers}.items():
         email[header] = value
     # Not 8bit: smtplib does not ask whether the server supports it.
     email.set_content(message.text, cte="quoted-printable")

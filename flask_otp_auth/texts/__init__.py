@@ -13,7 +13,13 @@ from typing import Any
 
 DEFAULT_LANGUAGE = "en"
 #: The languages that come with the package.
-LANGUAGES = ("en", "sv", "de", "fr", "es")
+LANGUAGES = tuple(
+    sorted(
+        file.name.removesuffix(".json")
+        for file in resources.files(__name__).iterdir()
+        if file.name.endswith(".json")
+    )
+)
 _RIGHT_TO_LEFT = frozenset({"ar", "he", "fa", "ur"})
 _MOST_PARTS = 8
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")

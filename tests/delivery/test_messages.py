@@ -195,17 +195,20 @@ def test_email_says_when_and_from_where_its_code_was_asked_for(
     assert "203.0.113.7" not in message(world, locale=language, client="203.0.113.7").text
 
 
-SIGN_IN = ["sign-in", "inloggning", "anmelde", "connexion", "acceso"]
-CONFIRMATION = ["confirmation", "bekräftelse", "bestätigung", "confirmation", "confirm"]
+KINDS_OF_CODES = {
+    "en": ("sign-in", "confirmation"),
+    "sv": ("inloggning", "bekräftelse"),
+    "de": ("anmelde", "bestätigung"),
+    "fr": ("connexion", "confirmation"),
+    "es": ("acceso", "confirm"),
+}
 
 
-@pytest.mark.parametrize(
-    ("language", "sign_in", "confirmation"),
-    list(zip(LANGUAGES, SIGN_IN, CONFIRMATION, strict=True)),
-)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_code_for_a_purpose_is_called_a_confirmation_code_and_never_a_sign_in_code(
-    make_world: MakeWorld, language: str, sign_in: str, confirmation: str
+    make_world: MakeWorld, language: str
 ) -> None:
+    sign_in, confirmation = KINDS_OF_CODES[language]
     world = make_world(APP_NAME="Shop")
     for purpose, named, other in ((None, sign_in, confirmation), ("pay", confirmation, sign_in)):
         for method in ("sms", "email"):
