@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import itertools
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_every_python_that_is_promised_is_tested() -> None:
 
     assert matrix == sessions == ", ".join(f'"{version}"' for version in promised)
     assert PROJECT["requires-python"] == f">={promised[0]}"
+
+
+def test_every_test_that_is_run_by_its_name_is_there() -> None:
+    named = re.findall(r"\btests/[^\s\\]+", (ROOT / ".ci" / "run").read_text())
+
+    assert named
+    listed = subprocess.run(
+        ["bash", "-c", f"ls -d {' '.join(named)}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert not listed.stderr
 
 
 def declared() -> set[str]:
