@@ -11,7 +11,7 @@ from flask import Flask
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
 from . import signals
-from .settings import METHODS
+from .types import METHODS
 
 _NAME = "otp_auth_metrics"
 # The limits on clients apply before the body is read, so the method is not known.

@@ -10,8 +10,9 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
 
-from .settings import METHODS, Settings
+from .settings import Settings
 from .state import EXTENSION, AppState
+from .types import METHODS
 
 #: The file with the description of all endpoints, with every option turned on.
 SHIPPED = Path(__file__).with_name("openapi.json")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Method = Literal["sms", "email"]
 SessionStatus = Literal["pending", "verified", "locked", "expired"]
 VerifyStatus = Literal["success", "invalid_code", "expired", "locked", "not_found"]
 Payload = dict[str, Any]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 # The message of a result by which clients tell a missing user from a missing session.
 NO_USER = "User not found"

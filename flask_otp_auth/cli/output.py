@@ -17,7 +17,7 @@ from ..exceptions import OtpAuthError, ServiceUnavailable
 from ..http.json_text import json_form
 from ..state import AppState, state_of
 from ..store.database import database_calls
-from ..types import Method
+from ..types import METHODS, Method
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +28,7 @@ reveal_option = click.option(
 )
 method_option = click.option(
     "--method",
-    type=click.Choice(["sms", "email"]),
+    type=click.Choice(METHODS),
     help="How codes are sent. The default is email if IDENTIFIER contains an @, or else sms.",
 )
 

@@ -14,7 +14,6 @@ from .options import OPTIONS as OPTIONS
 from .options import PREFIX
 from .options import Option as Option
 from .options import Settings as Settings
-from .readers import METHODS as METHODS
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:

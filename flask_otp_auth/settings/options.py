@@ -9,7 +9,7 @@ from typing import Any
 from limits import RateLimitItem
 
 from ..texts import Catalogue
-from ..types import Method
+from ..types import METHODS, Method
 from . import readers as read
 from .fixed_codes import FixedCode
 from .keys import KEY_BYTES
@@ -106,7 +106,7 @@ class Settings:
         "/otp", "a path such as '/otp'", read.url_prefix, "The path below which the endpoints are."
     )
     methods: tuple[Method, ...] = _option(
-        read.METHODS,
+        METHODS,
         "a list with 'sms', 'email' or both",
         read.methods,
         "The methods on offer; a request for any other method is answered with a 400.",

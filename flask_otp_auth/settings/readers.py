@@ -13,11 +13,10 @@ from limits import RateLimitItem, parse_many
 
 from ..site_paths import is_site_path
 from ..texts import Catalogue
-from ..types import Method
+from ..types import METHODS, Method
 from .keys import KEY_BYTES
 
 T = TypeVar("T")
-METHODS: tuple[Method, ...] = ("sms", "email")
 _NAMESPACE_MAX = 200
 _SENDS_MAX = 1000
 _SECONDS_MAX = 2**31 // 1000  # MongoDB's maxTimeMS has 31 bits

@@ -14,7 +14,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from ..exceptions import ConfigurationError
-from ..types import AccountId, Session
+from ..types import METHODS, AccountId, Session
 from .account import DAMAGED
 from .database import Document, acknowledged, durable, plain
 from .verdict import Outcome, verdict_pipeline
@@ -29,7 +29,7 @@ _ENOUGH_OF_THEM = 4  # a damaged session is still one
 _SAMPLE = 20
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # The index of identifiers or the _id finds a document; a foreign one is then left alone.
-_IS_OURS = {"method": {"$in": ["sms", "email"]}, "createdAt": {"$type": "date"}}
+_IS_OURS = {"method": {"$in": METHODS}, "createdAt": {"$type": "date"}}
 _IS_SESSION = {"identifier": {"$type": "string"}, **_IS_OURS}
 
 

@@ -215,7 +215,7 @@ def test_support_sees_what_a_code_is_for(world: World) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
 def test_a_person_gets_all_that_is_stored_and_can_have_it_deleted(
-    world: World, arguments: tuple[str, ...]
+    world: World, arguments: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     world.initiate(payload={"from": "the client"})
 
@@ -228,6 +228,7 @@ def test_a_person_gets_all_that_is_stored_and_can_have_it_deleted(
     erased = run(world, "erase", NUMBER, *arguments)
     assert erased.exit_code == 0
     assert "1" in erased.output
+    assert "erased: 1 sessions of +467*****67" in caplog.text
     assert data(run(world, "export", NUMBER))["sessions"] == []
     assert run(world, "erase", NUMBER).output == "Deleted: 0 sessions.\n"
 

@@ -15,7 +15,7 @@ from flask_otp_auth import codes, exceptions, identifiers
 from flask_otp_auth.exceptions import InvalidIdentifier, InvalidRequest, RequestError
 from flask_otp_auth.http import schemas
 from flask_otp_auth.openapi import SHIPPED
-from flask_otp_auth.settings import METHODS
+from flask_otp_auth.types import METHODS
 
 DESCRIPTION = json.loads(SHIPPED.read_text(encoding="utf-8"))
 SCHEMAS: dict[str, Any] = DESCRIPTION["components"]["schemas"]
