@@ -118,7 +118,7 @@ class Slot:
         try:
             with self._app.app_context():
                 job()
-        except Exception as error:
+        except BaseException as error:  # even SystemExit must not cost the pool a worker
             _log.error("sending in the background failed: %s", describe(error))
         return self._kept_for
 

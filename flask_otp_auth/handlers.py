@@ -271,10 +271,14 @@ def _call(function: Callable[..., Any] | None, *args: Any) -> Any:
     if function is None:  # require() makes sure that there is one
         raise RuntimeError("no handler is registered")
     call = current_app.ensure_sync(function)
-    # Flask returns a function that is not async as it is.
-    answer = call(*args) if call is function else _beside_loop(lambda: call(*args))
-    # A coroutine is a true value: taken as the answer, it would mean that the code has been sent.
-    return _beside_loop(lambda: _finish(answer)) if inspect.isawaitable(answer) else answer
+    try:
+        # Flask returns a function that is not async as it is.
+        answer = call(*args) if call is function else _beside_loop(lambda: call(*args))
+        # A coroutine is a true value: taken as the answer, it would mean that the code was sent.
+        return _beside_loop(lambda: _finish(answer)) if inspect.isawaitable(answer) else answer
+    except asyncio.CancelledError as error:
+        # It is no Exception, so nobody would withdraw the code or tell the client.
+        raise RuntimeError("the handler was cancelled") from error
 
 
 def _beside_loop(run: Callable[[], Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import sys
@@ -247,6 +248,7 @@ SENDER_FAILS = {
     "raises ours": failing(SessionAlreadyVerified()),
     "raises a group": failing(ExceptionGroup("several", [ValueError("a"), OSError("b")])),
     "raises an odd error": failing(Odd()),
+    "is cancelled": failing(asyncio.CancelledError()),
 }
 
 
@@ -272,6 +274,7 @@ def test_a_code_that_did_not_leave_is_never_a_success(make_world, caplog, style,
 FAILURES = {}
 FAILURES["get_user_handler"] = {
     "raises": failing(RuntimeError("no users today")),
+    "is cancelled": failing(asyncio.CancelledError()),
     "aborts": lambda *args: abort(403),
     "raises ours": failing(SessionAlreadyVerified()),
     "text": lambda *args: "7",
@@ -289,6 +292,7 @@ FAILURES["get_user_handler"] = {
 
 FAILURES["verify_success_handler"] = {
     "raises": failing(RuntimeError("no tokens today")),
+    "is cancelled": failing(asyncio.CancelledError()),
     "aborts": lambda *args: abort(403),
     "None": lambda *args: None,
     "True": lambda *args: True,

@@ -100,11 +100,14 @@ def test_no_more_jobs_run_at_a_time_than_there_are_workers(gate: Gate) -> None:
 
 
 @pytest.mark.usefixtures("context")
-def test_a_place_comes_back_from_a_job_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_a_place_comes_back_from_a_job_that_fails(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     sender = BackgroundSender(workers=1, waiting=0)
 
     def fail() -> None:
-        raise RuntimeError("no route to the provider")
+        raise error("no route to the provider")
 
     for _ in range(3):
         sender.reserve().run(fail)
