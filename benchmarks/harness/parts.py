@@ -79,14 +79,20 @@ def machine(shared: Services) -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Return the commit that is measured, so that parts measured apart can be told apart."""
+    """Return the commit that is measured, so that parts measured apart can be told apart.
+
+    It is marked as dirty if anything but the results has been changed since.
+    """
+    commit = _git("describe", "--always", "--exclude=*") or "unknown"
+    changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
 
 
 def _version(*command: str) -> str:

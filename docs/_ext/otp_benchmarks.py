@@ -16,6 +16,7 @@ _PARTS = {
     "throughput": "logins per second",
     "stored": "logins with sessions stored",
     "growth": "latency as the collection grows",
+    "profile": "the time of each part",
     "startup": "start-up",
 }
 _COLUMNS = ("app", "logins/s", "of the floor", "of Node as shipped")
@@ -54,7 +55,10 @@ class BenchmarkNote(SphinxDirective):
         by_commit: dict[str, list[str]] = {}
         for part in self.arguments[0].split():
             by_commit.setdefault(results["commits"][part], []).append(_PARTS[part])
-        told = [(" and ".join(names), commit) for commit, names in by_commit.items()]
+        told = [
+            (" and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), commit)
+            for commit, names in by_commit.items()
+        ]
         names, commit = told[0]
         parts = [f"{names.capitalize()} were measured at commit ``{commit}``"]
         parts += [f"{names} at commit ``{commit}``" for names, commit in told[1:]]
