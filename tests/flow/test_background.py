@@ -19,7 +19,7 @@ from slots import fill, slot_of
 from support.servers import HOST, PATIENCE, ROOT, Site, process, python_path, wait_until
 from support.world import SECRET_KEY, MakeWorld, World
 
-from flask_otp_auth.background import BackgroundSender
+from flask_otp_auth.background import BackgroundSender, Slot
 from flask_otp_auth.exceptions import ServiceUnavailable
 from flask_otp_auth.signals import code_sent, send_failed
 from flask_otp_auth.testing.mongod import free_port
@@ -207,9 +207,14 @@ def test_the_code_is_sent_as_it_is_in_the_request(make_world: MakeWorld) -> None
 
 @pytest.mark.parametrize("how", ["raises", "returns False", "returns None"])
 def test_a_sender_that_fails_is_reported_and_the_next_message_goes_out(
-    how: str, make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+    how: str,
+    make_world: MakeWorld,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = background_world(make_world)
+    imitated: list[object] = []  # that is for people to whom nothing is sent
+    monkeypatch.setattr(Slot, "imitate_send", lambda *args: imitated.append(args))
     reports: list[dict[str, Any]] = []
     fails = [True]
 
@@ -228,6 +233,7 @@ def test_a_sender_that_fails_is_reported_and_the_next_message_goes_out(
         session_id = world.initiate()
         drain(world)
 
+    assert imitated == []
     [report] = reports
     assert report["session_id"] == session_id
     assert report["identifier"] == "+467*****67"

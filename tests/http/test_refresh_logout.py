@@ -395,9 +395,11 @@ class TestLogout:
         self,
         make_world: MakeWorld,
         clock: time_machine.Traveller,
+        caplog: pytest.LogCaptureFixture,
         config: dict[str, Any],
         later: int,
     ) -> None:
+        caplog.set_level("INFO", "flask_otp_auth")
         world = make_world(config=config)
         protect(world.app)
         with threaded(world.app) as site:
@@ -407,6 +409,7 @@ class TestLogout:
             assert [logout(site, tokens[0]).status for _ in "ab"] == [204, 204]
             assert [me(site, token) for token in tokens] == [401, 200]
             assert site.send("POST", "/otp/refresh").status == 404
+        assert f"logout: token={claims_of(world, tokens[0])['jti'][:8]}" in caplog.text
 
 
 class TestBlocklistLoader:

@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 from pymongo.collection import Collection
+from pymongo.errors import AutoReconnect, OperationFailure
 from stored import NOW, OTHER_ID, PHONE
 from support.listeners import Heard
 from support.mongod import mongod_in_memory
 from support.world import MakeWorld, World
 
-from flask_otp_auth.exceptions import ConfigurationError
+from flask_otp_auth.exceptions import (
+    ConfigurationError,
+    InternalError,
+    OtpAuthError,
+    ServiceUnavailable,
+)
+from flask_otp_auth.store.indexes import Indexes
 from flask_otp_auth.store.sessions import SessionStore
 from flask_otp_auth.testing.mongod import LocalMongod
 
@@ -130,6 +137,31 @@ def test_an_index_that_cannot_be_made_is_loud_until_it_can(
     assert ask(world).status_code == 200
     world.wait_for_indexes()
     assert ttl_of(world.sessions) == 86400
+
+
+@pytest.mark.parametrize(
+    ("error", "failure", "why"),
+    [
+        (AutoReconnect("gone"), ServiceUnavailable, "flask otp check"),
+        (OperationFailure("no", 13), InternalError, "the role readWrite"),
+        (OperationFailure("no", 18), InternalError, "user name and password"),
+        (OperationFailure("no", 8000), InternalError, "user name and password"),
+        (OperationFailure("no", 1), InternalError, "MongoDB refused the operation"),
+        (ValueError("no"), InternalError, "flask otp check"),
+    ],
+)
+def test_why_the_indexes_cannot_be_made_is_told_to_who_can_mend_it(
+    error: Exception, failure: type[OtpAuthError], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work() -> None:
+        raise error
+
+    with pytest.raises(failure) as caught:
+        Indexes(work).ensure(2)
+
+    assert type(caught.value) is failure
+    assert why in caplog.text
+    assert why not in str(caught.value)
 
 
 FOREIGN: list[list[dict[str, Any]]] = [
