@@ -182,6 +182,19 @@ def test_a_deep_body_gets_the_same_answer_from_every_version_of_python(world, op
         assert answer.json["error"]["detail"] == "The request body is not a valid JSON object"
 
 
+def test_a_body_of_many_brackets_is_read_if_they_are_not_deep(world):
+    payload = {str(n): [[n]] for n in range(32)}
+    assert world.client.post("/otp/initiate", json={**LOGIN, "payload": payload}).status_code == 200
+    deep = "[" * 99 + "]" * 99
+    body = f'{{"identifier": "+46701234567", "method": "sms", "payload": [[], [], {deep}]}}'
+    answer = world.client.post("/otp/initiate", data=body, content_type="application/json")
+    assert answer.json["error"]["detail"] == "The request body is not a valid JSON object"
+    answer = world.client.post(
+        "/otp/initiate", data=body.replace(deep, deep[1:-1]), content_type="application/json"
+    )
+    assert answer.json["error"]["fields"].keys() == {"payload"}
+
+
 def test_brackets_in_a_text_are_no_depth(world):
     payload = {"text": "[{" * 400, "quoted": '"' + "[" * 300}
     assert world.client.post("/otp/initiate", json={**LOGIN, "payload": payload}).status_code == 200

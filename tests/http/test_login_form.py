@@ -139,6 +139,7 @@ def test_address_that_cannot_be_is_told_and_stays_in_its_field(world: World) -> 
     assert 'value="&#34;&gt;&lt;script&gt;x"' in answer.text
     number = ask(world, via="sms", identifier="12")
     assert "This is not a phone number that we can send to." in number.text
+    assert ask(world, via="fax", identifier="12").text == number.text
 
 
 def test_what_an_application_puts_before_the_endpoint_is_before_the_form_too(world: World) -> None:

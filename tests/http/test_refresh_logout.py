@@ -571,6 +571,10 @@ class TestCookies:
             assert answer.json["data"].keys() == {"token", "refreshToken"}
             assert "refresh_token_cookie" in str(answer.headers.get_all("Set-Cookie"))
 
+            refused = refresh(site, data["token"])  # whose login need not be that of the cookies
+            assert_invalid(refused)
+            assert "Set-Cookie" not in refused.headers
+
     @pytest.mark.parametrize("csrf", [None, "", "x", "é", "csrf_access_token"])
     def test_another_site_can_neither_refresh_nor_end_a_login(
         self, cookie_world: World, browser: Browser, csrf: str | None

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, OperationFailure
 from stored import NOW, OTHER_ID, PHONE
@@ -137,6 +138,16 @@ def test_an_index_that_cannot_be_made_is_loud_until_it_can(
     assert ask(world).status_code == 200
     world.wait_for_indexes()
     assert ttl_of(world.sessions) == 86400
+
+
+def test_a_collection_that_has_all_the_indexes_it_may_have_is_no_silent_keeper(
+    world: World,
+) -> None:
+    world.sessions.create_indexes([IndexModel(f"field{n}") for n in range(62)])
+    store = SessionStore(world.sessions.database, "otp_sessions", keep=86400)
+
+    with pytest.raises(OperationFailure, match="too many indexes"):
+        store.create_indexes()
 
 
 @pytest.mark.parametrize(
