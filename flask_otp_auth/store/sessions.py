@@ -29,7 +29,7 @@ _ENOUGH_OF_THEM = 4  # a damaged session is still one
 _SAMPLE = 20
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # The index of identifiers or the _id finds a document; a foreign one is then left alone.
-_IS_OURS = {"method": {"$in": METHODS}, "createdAt": {"$type": "date"}}
+_IS_OURS = {"method": {"$in": [*METHODS]}, "createdAt": {"$type": "date"}}
 _IS_SESSION = {"identifier": {"$type": "string"}, **_IS_OURS}
 
 
