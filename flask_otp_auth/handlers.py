@@ -76,8 +76,7 @@ class Handlers:
 
         It raises an exception if no message could be sent at present; it does not send any.
         """
-        owner = getattr(self._sender, "__self__", None)
-        for holder in (self._sender, owner):
+        for holder in (self._sender, getattr(self._sender, "__self__", None)):
             check = getattr(holder, "check", None)
             if callable(check):
                 return cast("Callable[[], object]", check)
@@ -88,8 +87,7 @@ class Handlers:
 
         :raises ConfigurationError: a method has none.
         """
-        owner = getattr(self._sender, "__self__", None)
-        require = getattr(owner, "require_providers", None)
+        require = getattr(getattr(self._sender, "__self__", None), "require_providers", None)
         if callable(require):
             require(app)
 
@@ -132,9 +130,8 @@ class Handlers:
 
         :raises TypeError: it returned no mapping, or a token that is not a non-empty str.
         """
-        answer = _call(
-            self.functions.get("verify_success_handler"), user, identifier, method, payload
-        )
+        handler = self.functions.get("verify_success_handler")
+        answer = _call(handler, user, identifier, method, payload)
         if not isinstance(answer, Mapping) or not answer:
             raise TypeError(
                 "verify_success_handler must return {'user': ..., 'token': ...}, "
