@@ -42,7 +42,7 @@ def no_user_to_send_to(session: Session) -> None:
     _log.info("no user, no code sent: %s", _whom(session))
 
 
-def code_not_sent(session: Session, code: str, error: Exception | None) -> SendFailed:
+def code_not_sent(session: Session, code: str, error: BaseException | None) -> SendFailed:
     """Report a code that the sender did not accept.
 
     :param code: what must not appear in the log.

@@ -143,7 +143,9 @@ def _send_in_background(state: AppState, outgoing: OutgoingCode, slot: Slot) -> 
     session, began = outgoing.session, time.perf_counter()
     try:
         has_user = send_now(state, outgoing)
-    except NotSentError:
+    except BaseException as error:  # in a thread of ours, SystemExit is one more failed send
+        if not isinstance(error, NotSentError):
+            events.code_not_sent(session, outgoing.code, error)
         has_user = True
         with withdrawing(state, session):
             state.sessions.drop_code(session.session_id, outgoing.digest)

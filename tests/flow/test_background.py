@@ -205,7 +205,7 @@ def test_the_code_is_sent_as_it_is_in_the_request(make_world: MakeWorld) -> None
     assert world.verify(session_id, message.code).status_code == 200
 
 
-@pytest.mark.parametrize("how", ["raises", "returns False", "returns None"])
+@pytest.mark.parametrize("how", ["raises", "exits", "returns False", "returns None"])
 def test_a_sender_that_fails_is_reported_and_the_next_message_goes_out(
     how: str,
     make_world: MakeWorld,
@@ -216,14 +216,17 @@ def test_a_sender_that_fails_is_reported_and_the_next_message_goes_out(
     imitated: list[object] = []  # that is for people to whom nothing is sent
     monkeypatch.setattr(Slot, "imitate_send", lambda *args: imitated.append(args))
     reports: list[dict[str, Any]] = []
+    codes: list[str] = []
     fails = [True]
 
     @world.otp.send_code_handler
     def send_code(code: str, identifier: str, method: str, payload: Any) -> Any:
+        codes.append(code)
         if not fails[0]:
             return True
-        if how == "raises":
-            raise ConnectionError("the provider is away")
+        if how in ("raises", "exits"):
+            error = {"raises": ConnectionError, "exits": SystemExit}[how]
+            raise error(f"the provider is away: {code} to {identifier}")
         return {"returns False": False, "returns None": None}[how]
 
     def receiver(sender: Any, **known: Any) -> None:
@@ -237,9 +240,12 @@ def test_a_sender_that_fails_is_reported_and_the_next_message_goes_out(
     [report] = reports
     assert report["session_id"] == session_id
     assert report["identifier"] == "+467*****67"
-    assert report["reason"] == ("raised" if how == "raises" else "not sent")
+    assert report["reason"] == ("raised" if how in ("raises", "exits") else "not sent")
     assert "code not sent" in caplog.text
-    assert ("the provider is away" in caplog.text) == (how == "raises")
+    assert ("the provider is away" in caplog.text) == (how in ("raises", "exits"))
+    assert codes[0] not in caplog.text
+    assert ASK["identifier"] not in caplog.text
+    assert world.verify(session_id, codes[0]).status_code == 401
     fails[0] = False
     caplog.clear()
     world.initiate()
