@@ -55,10 +55,7 @@ class BenchmarkNote(SphinxDirective):
         by_commit: dict[str, list[str]] = {}
         for part in self.arguments[0].split():
             by_commit.setdefault(results["commits"][part], []).append(_PARTS[part])
-        told = [
-            (" and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), commit)
-            for commit, names in by_commit.items()
-        ]
+        told = [(_listed(names), commit) for commit, names in by_commit.items()]
         names, commit = told[0]
         parts = [f"{names.capitalize()} were measured at commit ``{commit}``"]
         parts += [f"{names} at commit ``{commit}``" for names, commit in told[1:]]
@@ -69,6 +66,11 @@ class BenchmarkNote(SphinxDirective):
             f"{'; '.join(parts)}. The results were last updated on {date}, on {system}, with "
             f"{versions}."
         )
+
+
+def _listed(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _marked(cells: list[str]) -> list[tuple[bool, str]]:
